@@ -1,0 +1,108 @@
+// The training engine as the trainer sees it: a model with flat parameters, an executor that turns a batch
+// into the gradient sums of this rank's reduction-tree nodes, an optimizer. No network, no files, no jobs.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/base/status.h"
+#include "common/numerics/reduction_tree.h"
+#include "lockstep/v1/job_spec.pb.h"
+#include "lockstep/v1/jobs.pb.h"
+
+namespace lockstep::engine {
+
+struct Parameter {
+  std::string name;            // "layers.0.weight"
+  std::vector<int64_t> shape;  // weight: (outputs, inputs), as PyTorch has it
+  int64_t offset = 0;          // in the flat buffer, in floats
+  int64_t size = 0;
+  bool decays = false;  // weights yes, biases no
+};
+
+// Rows that follow the parameters in each gradient row: sums over the shard's real rows, reduced with the
+// gradient for free.
+enum GradientStat { kLossSum = 0, kCorrect = 1, kFlag0 = 2, kFlag1 = 3, kFlag2 = 4, kFlag3 = 5, kStats = 16 };
+
+// Immutable. Parameters are laid out in backward order (the last layer first), each at a multiple of 16
+// floats; gaps are zero.
+class Model {
+ public:
+  virtual ~Model() = default;
+  virtual const std::vector<Parameter>& parameters() const = 0;
+  virtual int64_t flat_size() const = 0;        // floats in the flat buffer
+  virtual int64_t parameter_count() const = 0;  // real ones
+  virtual int features() const = 0;
+  virtual int outputs() const = 0;
+  // Fresh weights, a pure function of the seed (fan-in uniform as PyTorch's Linear), into flat_size() floats.
+  virtual void Initialize(uint64_t seed, float* weights) const = 0;
+  int64_t gradient_size() const { return flat_size() + kStats; }
+};
+
+// Builds spec.model for a dataset of this shape. INVALID_ARGUMENT: the model does not fit the task (softmax
+// on a regression, ...).
+absl::StatusOr<std::shared_ptr<const Model>> BuildModel(const v1::JobSpec& spec, int features, int outputs,
+                                                        v1::Task task);
+
+struct ExecutorOptions {
+  int logical_shards = 8;
+  ShardRange shards;       // this rank's
+  int rows_per_shard = 8;  // at most
+  uint64_t seed = 1;
+  bool reproducible = true;
+};
+
+// One rank's workspace: planned once, nothing is allocated afterwards. Not thread-safe.
+class Executor {
+ public:
+  virtual ~Executor() = default;
+
+  // Input buffers, to be filled before Gradient. Local shard i's rows start at row i * rows_per_shard.
+  virtual float* features() = 0;   // (local shards * rows_per_shard, features)
+  virtual int32_t* classes() = 0;  // (local shards * rows_per_shard); classification
+  virtual float* targets() = 0;    // (local shards * rows_per_shard, outputs); regression
+  virtual void SetRows(int local_shard, int rows) = 0;  // real rows; the rest is ignored
+
+  // Forward and backward over this rank's shards. Writes, for each of MaximalNodes(logical_shards, shards),
+  // the sum of its shards' gradients of (loss / batch_rows), in the tree's order, then kStats stats:
+  // node_sums is (nodes, gradient_size()). Dropout is keyed by (seed, step, row of the global batch). L1/L2
+  // are not included (see Optimizer). Bits do not depend on which shards share a rank.
+  virtual void Gradient(const float* weights, int64_t step, int batch_rows, float* node_sums) = 0;
+
+  // Forward without dropout of `rows` rows: x (rows, features) -> out (rows, outputs), logits or values. A
+  // row's bits do not depend on the others.
+  virtual void Predict(const float* weights, const float* x, int rows, float* out) = 0;
+};
+
+absl::StatusOr<std::unique_ptr<Executor>> MakeExecutor(std::shared_ptr<const Model> model,
+                                                       const v1::JobSpec& spec,
+                                                       const ExecutorOptions& options);
+
+// Regularisation, clipping and the update: identical code on identical inputs on each rank.
+class Optimizer {
+ public:
+  virtual ~Optimizer() = default;
+  // `gradient` (flat_size; scratch afterwards) and `weights` (flat_size). `step` counts from 1. Returns the
+  // gradient's L2 norm before clipping, or a non-finite value, in which case nothing was changed.
+  virtual float Apply(float* gradient, float* weights, int64_t step, double learning_rate) = 0;
+  // Names and flat buffers (flat_size each) of the state, e.g. {"momentum"} or {"exp_avg", "exp_avg_sq"}.
+  struct State {
+    std::string name;
+    float* data;
+  };
+  virtual std::vector<State> state() = 0;
+};
+
+absl::StatusOr<std::unique_ptr<Optimizer>> MakeOptimizer(const v1::TrainSpec& spec, const Model& model);
+
+// The learning rate of `step` (from 1) of `total_steps`.
+double LearningRate(const v1::TrainSpec& spec, int64_t step, int64_t steps_per_epoch, int64_t total_steps);
+
+// What this process computes with; see NumericProfile. Runs the GEMM self-check once.
+v1::NumericProfile CurrentProfile();
+// Once per compute thread: flush denormals to zero (FTZ, DAZ).
+void PrepareComputeThread();
+
+}  // namespace lockstep::engine
