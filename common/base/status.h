@@ -2,6 +2,7 @@
 // was expected, what came, the likely cause and what to do.
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -33,7 +34,7 @@ namespace lockstep {
 // The same code, with `context` and ": " before the message.
 inline absl::Status Annotate(const absl::Status& status, std::string_view context) {
   if (status.ok()) return status;
-  return absl::Status(status.code(), absl::StrCat(context, ": ", status.message()));
+  return absl::Status(status.code(), absl::StrCat(std::string(context), ": ", status.message()));
 }
 
 }  // namespace lockstep
