@@ -1,0 +1,67 @@
+#include "common/metrics/metrics_server.h"
+
+#include <prometheus/exposer.h>
+#include <prometheus/gauge.h>
+#include <prometheus/registry.h>
+
+#include <exception>
+#include <vector>
+
+#include "common/base/version.h"
+#include "common/metrics/process_metrics.h"
+#include "common/net/address.h"
+
+namespace lockstep {
+
+struct MetricsServer::Impl {
+  std::shared_ptr<prometheus::Registry> registry = std::make_shared<prometheus::Registry>();
+  std::shared_ptr<prometheus::Collectable> process = MakeProcessMetrics();
+  HostPort address;
+  std::unique_ptr<prometheus::Exposer> exposer;  // last: stops before what it scrapes
+};
+
+MetricsServer::MetricsServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+MetricsServer::~MetricsServer() = default;
+
+absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(const Options& options) {
+  auto impl = std::make_unique<Impl>();
+  prometheus::BuildGauge()
+      .Name("lockstep_build_info")
+      .Help("Always 1; the labels tell which program and version this is.")
+      .Register(*impl->registry)
+      .Add({{"daemon", options.daemon}, {"version", Version()}})
+      .Set(1);
+  if (!options.listen.empty()) {
+    ASSIGN_OR_RETURN(impl->address, ParseHostPort(options.listen));
+    RETURN_IF_ERROR(CheckListenable(impl->address, "the metrics page", options.flag));
+    try {  // the web server reports its failures by throwing
+      // TCP_NODELAY and few threads: one scraper, a page of some kB.
+      impl->exposer = std::make_unique<prometheus::Exposer>(std::vector<std::string>{
+          "listening_ports", impl->address.ToString(), "num_threads", "2", "tcp_nodelay", "1"});
+      const std::vector<int> ports = impl->exposer->GetListeningPorts();
+      if (ports.empty()) return absl::InternalError("the metrics page is served on no port");
+      impl->address.port = ports.front();
+    } catch (const std::exception& error) {
+      return absl::UnavailableError(absl::StrCat("the metrics page cannot be served on ", options.listen,
+                                                 ": ", error.what(), "; set another address with ",
+                                                 options.flag));
+    }
+    impl->exposer->RegisterCollectable(impl->registry);
+    impl->exposer->RegisterCollectable(impl->process);
+  }
+  return std::unique_ptr<MetricsServer>(new MetricsServer(std::move(impl)));
+}
+
+prometheus::Registry& MetricsServer::registry() { return *impl_->registry; }
+
+void MetricsServer::Add(const std::shared_ptr<prometheus::Collectable>& collectable) {
+  if (impl_->exposer != nullptr) impl_->exposer->RegisterCollectable(collectable);
+}
+
+int MetricsServer::port() const { return impl_->exposer == nullptr ? 0 : impl_->address.port; }
+
+std::string MetricsServer::address() const {
+  return impl_->exposer == nullptr ? std::string() : impl_->address.ToString();
+}
+
+}  // namespace lockstep
