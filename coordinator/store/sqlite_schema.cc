@@ -1,0 +1,108 @@
+#include "coordinator/store/sqlite_schema.h"
+
+#include <array>
+
+namespace lockstep {
+namespace {
+
+// kMigrations[n] brings version n to n + 1. Never edit one that was released: append.
+constexpr std::array<const char*, 1> kMigrations = {
+    R"sql(
+CREATE TABLE jobs (
+  id TEXT PRIMARY KEY,            -- sorts by submission time
+  name TEXT NOT NULL,
+  state INTEGER NOT NULL,         -- v1::JobState
+  job BLOB NOT NULL,              -- v1::Job
+  restore_from TEXT NOT NULL,
+  weights_only INTEGER NOT NULL
+) STRICT;
+CREATE INDEX jobs_by_name ON jobs (name, id);
+CREATE INDEX jobs_by_state ON jobs (state, id);
+
+CREATE TABLE transitions (
+  position INTEGER PRIMARY KEY,
+  job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+  time INTEGER NOT NULL,          -- Unix nanoseconds
+  from_state INTEGER NOT NULL,
+  to_state INTEGER NOT NULL,
+  reason TEXT NOT NULL
+) STRICT;
+CREATE INDEX transitions_by_job ON transitions (job, position);
+
+CREATE TABLE requests (
+  id TEXT PRIMARY KEY,
+  job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+  spec_digest TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX requests_by_job ON requests (job);
+
+CREATE TABLE datasets (
+  name TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  dataset BLOB NOT NULL,          -- v1::Dataset
+  PRIMARY KEY (name, version)
+) STRICT;
+
+CREATE TABLE points (
+  job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+  step INTEGER NOT NULL,
+  point BLOB NOT NULL,            -- v1::MetricPoint
+  PRIMARY KEY (job, step)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE lines (
+  position INTEGER PRIMARY KEY AUTOINCREMENT,  -- order of arrival; never reused
+  job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+  generation INTEGER NOT NULL,
+  rank INTEGER NOT NULL,
+  sequence INTEGER NOT NULL,
+  line BLOB NOT NULL,             -- v1::LogLine
+  UNIQUE (job, generation, rank, sequence)
+) STRICT;
+CREATE INDEX lines_by_job ON lines (job, position);
+
+CREATE TABLE checkpoints (
+  job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+  step INTEGER NOT NULL,
+  path TEXT NOT NULL,
+  checkpoint BLOB NOT NULL,       -- v1::Checkpoint
+  PRIMARY KEY (job, step)
+) STRICT, WITHOUT ROWID;
+)sql",
+};
+
+absl::Status Migrate(SqliteDatabase& database, const std::string& path) {
+  ASSIGN_OR_RETURN(const int64_t version, database.QueryInt("PRAGMA user_version"));
+  if (version == StoreVersion()) return absl::OkStatus();
+  if (version > StoreVersion()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "store ", path, " has version ", version, ", but this coordinator writes version ", StoreVersion(),
+        " and cannot read a newer one; start the newer coordinator, or give another --store"));
+  }
+  ASSIGN_OR_RETURN(const int64_t tables, database.QueryInt("SELECT count(*) FROM sqlite_master"));
+  if (version <= 0 && tables > 0) {
+    return absl::DataLossError(absl::StrCat("store ", path,
+                                            " is a SQLite database, but not a Lockstep store (", tables,
+                                            " foreign tables or indexes, no version); give another path"));
+  }
+  for (int64_t step = version; step < StoreVersion(); ++step) {
+    RETURN_IF_ERROR(Annotate(database.Execute(kMigrations[step]),
+                             absl::StrCat("migrating the store from version ", step, " to ", step + 1)));
+  }
+  return database.Execute(absl::StrCat("PRAGMA user_version=", StoreVersion()));
+}
+
+}  // namespace
+
+int StoreVersion() { return static_cast<int>(kMigrations.size()); }
+
+absl::Status MigrateStore(SqliteDatabase& database, const std::string& path) {
+  RETURN_IF_ERROR(database.Execute("BEGIN IMMEDIATE"));
+  if (absl::Status status = Migrate(database, path); !status.ok()) {
+    database.Execute("ROLLBACK").IgnoreError();
+    return status;
+  }
+  return database.Execute("COMMIT");
+}
+
+}  // namespace lockstep
