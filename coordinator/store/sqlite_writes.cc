@@ -1,0 +1,125 @@
+#include "coordinator/store/sqlite_writes.h"
+
+#include <set>
+
+namespace lockstep {
+namespace {
+
+absl::Status WriteJobs(SqliteDatabase& database, const Batch& batch) {
+  for (const StoredJob& stored : batch.jobs) {
+    ASSIGN_OR_RETURN(auto insert,
+                     database.Prepare("INSERT INTO jobs (id, name, state, job, restore_from, weights_only) "
+                                      "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET state = "
+                                      "excluded.state, job = excluded.job, restore_from = "
+                                      "excluded.restore_from, weights_only = excluded.weights_only"));
+    const std::string bytes = stored.job.SerializeAsString();
+    insert->Text(stored.job.id()).Text(stored.job.name()).Int(stored.job.state()).Blob(bytes);
+    RETURN_IF_ERROR(insert->Text(stored.restore_from).Int(stored.weights_only).Run());
+  }
+  for (const StoredTransition& transition : batch.transitions) {
+    ASSIGN_OR_RETURN(auto insert,
+                     database.Prepare("INSERT INTO transitions (job, time, from_state, to_state, reason) "
+                                      "VALUES (?, ?, ?, ?, ?)"));
+    insert->Text(transition.job_id).Int(absl::ToUnixNanos(transition.time)).Int(transition.from);
+    RETURN_IF_ERROR(insert->Int(transition.to).Text(transition.reason).Run());
+  }
+  for (const StoredRequest& request : batch.requests) {
+    ASSIGN_OR_RETURN(
+        auto insert,
+        database.Prepare("INSERT OR REPLACE INTO requests (id, job, spec_digest) VALUES (?, ?, ?)"));
+    RETURN_IF_ERROR(insert->Text(request.request_id).Text(request.job_id).Text(request.spec_digest).Run());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status WriteDatasets(SqliteDatabase& database, const Batch& batch) {
+  for (const v1::Dataset& dataset : batch.datasets) {
+    ASSIGN_OR_RETURN(
+        auto insert,
+        database.Prepare("INSERT OR REPLACE INTO datasets (name, version, dataset) VALUES (?, ?, ?)"));
+    const std::string bytes = dataset.SerializeAsString();
+    RETURN_IF_ERROR(insert->Text(dataset.name()).Int(dataset.version()).Blob(bytes).Run());
+  }
+  return absl::OkStatus();
+}
+
+// A step may be reported twice: by a replay, or with other values (training first, validation later).
+absl::Status WritePoint(SqliteDatabase& database, const StoredPoint& stored) {
+  v1::MetricPoint merged;
+  {
+    ASSIGN_OR_RETURN(auto select, database.Prepare("SELECT point FROM points WHERE job = ? AND step = ?"));
+    ASSIGN_OR_RETURN(const bool exists, select->Text(stored.job_id).Int(stored.point.step()).Step());
+    if (exists) {
+      const std::string_view bytes = select->GetBlob(0);
+      if (!merged.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) merged.Clear();
+    }
+  }
+  merged.MergeFrom(stored.point);
+  ASSIGN_OR_RETURN(auto insert,
+                   database.Prepare("INSERT OR REPLACE INTO points (job, step, point) VALUES (?, ?, ?)"));
+  const std::string bytes = merged.SerializeAsString();
+  return insert->Text(stored.job_id).Int(stored.point.step()).Blob(bytes).Run();
+}
+
+absl::Status WriteLine(SqliteDatabase& database, const StoredLine& stored) {
+  ASSIGN_OR_RETURN(
+      auto insert,
+      database.Prepare("INSERT INTO lines (job, generation, rank, sequence, line) VALUES "
+                       "(?, ?, ?, ?, ?) ON CONFLICT (job, generation, rank, sequence) DO NOTHING"));
+  const std::string bytes = stored.line.SerializeAsString();
+  insert->Text(stored.job_id).Int(stored.line.generation()).Int(stored.line.rank());
+  return insert->Int(stored.line.sequence()).Blob(bytes).Run();
+}
+
+absl::Status WriteCheckpoints(SqliteDatabase& database, const Batch& batch) {
+  for (const v1::Checkpoint& checkpoint : batch.checkpoints) {
+    ASSIGN_OR_RETURN(auto insert,
+                     database.Prepare("INSERT OR REPLACE INTO checkpoints (job, step, path, checkpoint) "
+                                      "VALUES (?, ?, ?, ?)"));
+    const std::string bytes = checkpoint.SerializeAsString();
+    insert->Text(checkpoint.job_id()).Int(checkpoint.step()).Text(checkpoint.path());
+    RETURN_IF_ERROR(insert->Blob(bytes).Run());
+  }
+  for (const RemovedCheckpoint& removed : batch.removed_checkpoints) {
+    ASSIGN_OR_RETURN(auto remove, database.Prepare("DELETE FROM checkpoints WHERE job = ? AND path = ?"));
+    RETURN_IF_ERROR(remove->Text(removed.job_id).Text(removed.path).Run());
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status WriteBatch(SqliteDatabase& database, const Batch& batch) {
+  RETURN_IF_ERROR(WriteDatasets(database, batch));
+  RETURN_IF_ERROR(WriteJobs(database, batch));
+  for (const StoredPoint& point : batch.points) RETURN_IF_ERROR(WritePoint(database, point));
+  for (const StoredLine& line : batch.lines) RETURN_IF_ERROR(WriteLine(database, line));
+  return WriteCheckpoints(database, batch);
+}
+
+absl::Status LogCap::Apply(SqliteDatabase& database, const Batch& batch) {
+  std::map<std::string, int64_t> added;
+  for (const StoredLine& line : batch.lines) ++added[line.job_id];
+  for (const auto& [job, count] : added) {
+    auto known = counts_.find(job);
+    if (known == counts_.end()) {
+      ASSIGN_OR_RETURN(auto select, database.Prepare("SELECT count(*) FROM lines WHERE job = ?"));
+      ASSIGN_OR_RETURN(const bool row, select->Text(job).Step());
+      known = counts_.emplace(job, row ? select->GetInt(0) : 0).first;
+    } else {
+      known->second += count;
+    }
+    if (known->second <= max_lines_ + max_lines_ / 10) continue;
+    ASSIGN_OR_RETURN(
+        auto remove,
+        database.Prepare("DELETE FROM lines WHERE job = ?1 AND position <= (SELECT position FROM "
+                         "lines WHERE job = ?1 ORDER BY position DESC LIMIT 1 OFFSET ?2)"));
+    RETURN_IF_ERROR(remove->Text(job).Int(max_lines_).Run());
+    known->second = max_lines_;
+  }
+  // A bound on memory: a job that writes again is counted again.
+  if (counts_.size() > 1'000) counts_.clear();
+  return absl::OkStatus();
+}
+
+}  // namespace lockstep
