@@ -1,0 +1,162 @@
+#include "coordinator/scheduler/scheduler.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "coordinator/scheduler/placement.h"
+#include "coordinator/scheduler/profile.h"
+
+namespace lockstep {
+namespace {
+
+struct Pool {
+  std::vector<int> all;
+  std::vector<int> free;
+};
+using Pools = std::map<std::string, Pool>;
+
+class Pass {
+ public:
+  Pass(const std::vector<SchedulerDevice>& devices, const SchedulerOptions& options)
+      : devices_(devices), options_(options), taken_(devices.size()), reserved_(devices.size()) {
+    for (const SchedulerDevice& device : devices) keys_.push_back(ProfileKey(device.profile));
+  }
+
+  Decisions Run(std::vector<SchedulerJob> queued, std::vector<SchedulerJob> running) {
+    SortByTurn(queued);
+    SortByTurn(running);
+    int considered = 0;
+    for (const SchedulerJob& job : queued) {
+      if (considered++ == options_.considered) break;
+      Consider(job);
+    }
+    for (const SchedulerJob& job : running) Grow(job);
+    return std::move(decisions_);
+  }
+
+ private:
+  static void SortByTurn(std::vector<SchedulerJob>& jobs) {
+    std::sort(jobs.begin(), jobs.end(), [](const SchedulerJob& a, const SchedulerJob& b) {
+      return a.priority != b.priority ? a.priority > b.priority : a.id < b.id;
+    });
+  }
+
+  bool Usable(int device) const { return devices_[device].free && !taken_[device] && !reserved_[device]; }
+
+  // The devices that could serve `job`, by pool.
+  Pools PoolsFor(const SchedulerJob& job) const {
+    const std::string pinned = job.pinned != nullptr ? ProfileKey(*job.pinned) : "";
+    Pools pools;
+    for (size_t i = 0; i < devices_.size(); ++i) {
+      if (job.reproducible && job.pinned != nullptr && keys_[i] != pinned) continue;
+      Pool& pool = pools[job.reproducible ? keys_[i] : devices_[i].profile.device_kind()];
+      pool.all.push_back(static_cast<int>(i));
+      if (Usable(static_cast<int>(i))) pool.free.push_back(static_cast<int>(i));
+    }
+    return pools;
+  }
+
+  void Consider(const SchedulerJob& job) {
+    const Pools pools = PoolsFor(job);
+    const Pool* most_free = nullptr;
+    const Pool* largest = nullptr;
+    for (const auto& [key, pool] : pools) {
+      if (most_free == nullptr || pool.free.size() > most_free->free.size()) most_free = &pool;
+      if (largest == nullptr || pool.all.size() > largest->all.size()) largest = &pool;
+    }
+    if (most_free != nullptr && static_cast<int>(most_free->free.size()) >= job.min) {
+      const int count = std::min<int>(job.max, static_cast<int>(most_free->free.size()));
+      Take({job.id, PickDevices(devices_, most_free->free, count)}, &decisions_.starts);
+      return;
+    }
+    if (largest == nullptr || static_cast<int>(largest->all.size()) < job.min) {
+      decisions_.waits.push_back({job.id, WhyNever(job, pools, largest)});
+      return;
+    }
+    decisions_.waits.push_back({job.id, WhyNotYet(job, *largest)});
+    for (const int device : largest->all) reserved_[device] = true;
+  }
+
+  void Grow(const SchedulerJob& job) {
+    int room = job.max - job.held;
+    if (room <= 0 || job.pinned == nullptr) return;
+    Pools pools = PoolsFor(job);
+    const auto pool = pools.find(job.reproducible ? ProfileKey(*job.pinned) : job.pinned->device_kind());
+    if (pool == pools.end() || pool->second.free.empty()) return;
+    room = std::min<int>(room, static_cast<int>(pool->second.free.size()));
+    Take({job.id, PickDevices(devices_, pool->second.free, room)}, &decisions_.grows);
+  }
+
+  void Take(Placement placement, std::vector<Placement>* into) {
+    for (const int device : placement.devices) taken_[device] = true;
+    into->push_back(std::move(placement));
+  }
+
+  static std::string Devices(int count) { return absl::StrCat(count, count == 1 ? " device" : " devices"); }
+
+  std::string WhyNotYet(const SchedulerJob& job, const Pool& pool) const {
+    int unused = 0, ahead = 0;
+    for (const int device : pool.all) {
+      if (!devices_[device].free || taken_[device]) continue;
+      ++unused;
+      if (reserved_[device]) ++ahead;
+    }
+    std::string reason =
+        absl::StrCat("waiting for ", Devices(job.min), ": ", unused, " of ", pool.all.size(),
+                     job.pinned != nullptr && job.reproducible ? " with its numeric profile" : "",
+                     unused == 1 ? " is free" : " are free");
+    if (ahead > 0) absl::StrAppend(&reason, ", kept for a job ahead in the queue");
+    return reason;
+  }
+
+  std::string WhyNever(const SchedulerJob& job, const Pools& pools, const Pool* largest) const {
+    if (devices_.empty()) return absl::StrCat("waiting for ", Devices(job.min), ": no worker is ready");
+    if (job.pinned != nullptr && job.reproducible) {
+      const int matching = largest == nullptr ? 0 : static_cast<int>(largest->all.size());
+      const std::string pinned = ProfileKey(*job.pinned);
+      std::set<std::string> differences;
+      for (size_t i = 0; i < devices_.size(); ++i) {
+        if (keys_[i] == pinned) continue;
+        differences.insert(absl::StrCat("on worker ", devices_[i].worker, " ",
+                                        ProfileDifference(*job.pinned, devices_[i].profile)));
+        if (differences.size() == 3) break;
+      }
+      std::string reason =
+          absl::StrCat("waiting for ", Devices(job.min), " with the job's numeric profile: ", matching,
+                       " of ", devices_.size(), " match");
+      if (!differences.empty()) absl::StrAppend(&reason, " (", absl::StrJoin(differences, "; "), ")");
+      return reason;
+    }
+    if (pools.size() > 1 && static_cast<int>(devices_.size()) >= job.min) {
+      // All together would do: name what keeps them apart.
+      const v1::NumericProfile& base = devices_[largest->all.front()].profile;
+      for (const auto& [key, pool] : pools) {
+        if (&pool == largest) continue;
+        return absl::StrCat("waiting for ", Devices(job.min), " with one numeric profile: the ready ",
+                            devices_.size(), " differ (on worker ", devices_[pool.all.front()].worker, " ",
+                            ProfileDifference(base, devices_[pool.all.front()].profile), ")");
+      }
+    }
+    return absl::StrCat("waiting for ", Devices(job.min), ": the ready workers have ", devices_.size(),
+                        "; start more workers, or lower workers.min");
+  }
+
+  const std::vector<SchedulerDevice>& devices_;
+  const SchedulerOptions options_;
+  std::vector<std::string> keys_;  // by device
+  std::vector<bool> taken_;
+  std::vector<bool> reserved_;
+  Decisions decisions_;
+};
+
+}  // namespace
+
+Decisions Schedule(std::vector<SchedulerJob> queued, std::vector<SchedulerJob> running,
+                   const std::vector<SchedulerDevice>& devices, const SchedulerOptions& options) {
+  return Pass(devices, options).Run(std::move(queued), std::move(running));
+}
+
+}  // namespace lockstep

@@ -1,0 +1,67 @@
+// Who runs where: a pure function of (queue, running jobs, devices) to decisions, each with its reason. It
+// keeps no state and knows neither time nor network.
+//
+// The rules, in this order:
+//   1. Jobs are considered by priority, then in the order of submission.
+//   2. Gang start: a job starts when `min` devices of one pool are free, and takes up to `max` of them.
+//      A pool is the set of devices that may share a job: for a reproducible job those of one NumericProfile
+//      (the pinned one, once a job has it), otherwise those of one device kind.
+//   3. Head of line: a job that must wait, though its pool is large enough, reserves every free device of
+//   that
+//      pool. Later jobs may start on other pools only. So a large job waits for devices to be given back, but
+//      never for ever behind small later ones. A job for which no pool is large enough reserves nothing.
+//   4. Devices that are still free let running jobs grow to `max` inside their pool, in the order of rule 1.
+//   5. Few nodes: the devices of a start come from the node that fits them most tightly; if none holds them
+//      all, from the nodes with most free devices first.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "lockstep/v1/jobs.pb.h"
+
+namespace lockstep {
+
+struct SchedulerDevice {
+  std::string worker;
+  std::string device;
+  v1::NumericProfile profile;
+  bool free = false;
+};
+
+struct SchedulerJob {
+  std::string id;  // sorts by submission
+  int priority = 0;
+  int min = 1;
+  int max = 1;
+  bool reproducible = true;
+  const v1::NumericProfile* pinned = nullptr;  // not owned; nullptr: not started yet
+  int held = 0;                                // devices that it runs on
+};
+
+struct SchedulerOptions {
+  int considered = 256;  // queued jobs that are looked at; those behind wait their turn
+};
+
+struct Placement {
+  std::string job;
+  std::vector<int> devices;  // indices into the devices given, in rank order
+};
+
+struct WaitReason {
+  std::string job;
+  std::string reason;
+};
+
+struct Decisions {
+  std::vector<Placement> starts;
+  std::vector<Placement> grows;   // the added devices only
+  std::vector<WaitReason> waits;  // one for each considered job that did not start
+};
+
+// `queued` in any order; `running`: those that may grow now. REQUIRES: min <= max.
+Decisions Schedule(std::vector<SchedulerJob> queued, std::vector<SchedulerJob> running,
+                   const std::vector<SchedulerDevice>& devices, const SchedulerOptions& options = {});
+
+}  // namespace lockstep

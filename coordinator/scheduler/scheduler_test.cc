@@ -1,0 +1,182 @@
+#include "coordinator/scheduler/scheduler.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "coordinator/scheduler/profile.h"
+
+namespace lockstep {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+v1::NumericProfile Profile(const std::string& instruction_set) {
+  v1::NumericProfile profile;
+  profile.set_device_kind("cpu");
+  profile.set_instruction_set(instruction_set);
+  profile.set_threads(1);
+  return profile;
+}
+
+std::vector<SchedulerDevice> Node(const std::string& worker, int count,
+                                  const std::string& isa = "avx512_core", bool free = true) {
+  std::vector<SchedulerDevice> devices;
+  for (int i = 0; i < count; ++i) devices.push_back({worker, absl::StrCat("cpu:", i), Profile(isa), free});
+  return devices;
+}
+
+std::vector<SchedulerDevice> Join(std::vector<std::vector<SchedulerDevice>> nodes) {
+  std::vector<SchedulerDevice> all;
+  for (auto& node : nodes) all.insert(all.end(), node.begin(), node.end());
+  return all;
+}
+
+SchedulerJob Job(const std::string& id, int min, int max, int priority = 0) {
+  SchedulerJob job;
+  job.id = id;
+  job.min = min;
+  job.max = max;
+  job.priority = priority;
+  return job;
+}
+
+std::vector<std::string> Started(const Decisions& decisions) {
+  std::vector<std::string> out;
+  for (const Placement& start : decisions.starts)
+    out.push_back(absl::StrCat(start.job, "x", start.devices.size()));
+  return out;
+}
+
+TEST(SchedulerTest, AJobTakesUpToItsMaximumAtStart) {
+  EXPECT_THAT(Started(Schedule({Job("a", 1, 3)}, {}, Node("w", 4))), ElementsAre("ax3"));
+  EXPECT_THAT(Started(Schedule({Job("a", 1, 9)}, {}, Node("w", 4))), ElementsAre("ax4"));
+}
+
+TEST(SchedulerTest, AJobNeverStartsBelowItsMinimum) {
+  const auto devices = Join({Node("w1", 1), Node("w2", 2, "avx512_core", false)});
+  const Decisions decisions = Schedule({Job("a", 2, 2)}, {}, devices);
+  EXPECT_THAT(decisions.starts, IsEmpty());
+  ASSERT_EQ(decisions.waits.size(), 1u);
+  EXPECT_EQ(decisions.waits[0].reason, "waiting for 2 devices: 1 of 3 is free");
+}
+
+TEST(SchedulerTest, HigherPriorityGoesFirstThenTheOlder) {
+  EXPECT_THAT(Started(Schedule({Job("a", 1, 1), Job("b", 1, 1), Job("c", 1, 1, 5)}, {}, Node("w", 2))),
+              ElementsAre("cx1", "ax1"));
+}
+
+TEST(SchedulerTest, SeveralJobsGetDisjointDevices) {
+  const Decisions decisions =
+      Schedule({Job("a", 2, 2), Job("b", 2, 2)}, {}, Join({Node("w1", 3), Node("w2", 2)}));
+  ASSERT_EQ(decisions.starts.size(), 2u);
+  EXPECT_THAT(decisions.starts[0].devices, ElementsAre(3, 4));  // the tightest node
+  EXPECT_THAT(decisions.starts[1].devices, ElementsAre(0, 1));
+}
+
+TEST(SchedulerTest, SmallLaterJobsDoNotStarveALargeOne) {
+  const auto devices = Join({Node("w1", 1), Node("w2", 1, "avx512_core", false)});
+  const Decisions decisions =
+      Schedule({Job("large", 2, 2), Job("small", 1, 1, -1)}, {Job("r", 1, 2)}, devices);
+  EXPECT_THAT(decisions.starts, IsEmpty());
+  EXPECT_THAT(decisions.grows, IsEmpty());
+  ASSERT_EQ(decisions.waits.size(), 2u);
+  EXPECT_THAT(decisions.waits[1].reason, HasSubstr("kept for a job ahead in the queue"));
+}
+
+TEST(SchedulerTest, AWaitingJobLeavesOtherPoolsAlone) {
+  const auto devices = Join({Node("w1", 1), Node("w2", 1, "avx512_core", false), Node("w3", 1, "avx2")});
+  EXPECT_THAT(Started(Schedule({Job("large", 2, 2), Job("small", 1, 1)}, {}, devices)),
+              ElementsAre("smallx1"));
+}
+
+TEST(SchedulerTest, AJobThatNoPoolCanHoldBlocksNobody) {
+  const Decisions decisions = Schedule({Job("huge", 100, 100), Job("small", 1, 1)}, {}, Node("w", 2));
+  EXPECT_THAT(Started(decisions), ElementsAre("smallx1"));
+  ASSERT_EQ(decisions.waits.size(), 1u);
+  EXPECT_THAT(decisions.waits[0].reason, HasSubstr("the ready workers have 2; start more workers"));
+}
+
+TEST(SchedulerTest, UnequalProfilesDoNotShareAReproducibleJob) {
+  const auto devices = Join({Node("w1", 1), Node("w2", 1, "avx2")});
+  const Decisions decisions = Schedule({Job("a", 2, 2)}, {}, devices);
+  EXPECT_THAT(decisions.starts, IsEmpty());
+  ASSERT_EQ(decisions.waits.size(), 1u);
+  EXPECT_THAT(decisions.waits[0].reason, HasSubstr("one numeric profile"));
+  EXPECT_THAT(decisions.waits[0].reason, HasSubstr("instruction_set is "));
+  SchedulerJob loose = Job("a", 2, 2);
+  loose.reproducible = false;
+  EXPECT_THAT(Started(Schedule({loose}, {}, devices)), ElementsAre("ax2"));
+}
+
+TEST(SchedulerTest, APinnedProfileIsKeptAndTheDifferenceNamed) {
+  const v1::NumericProfile pinned = Profile("amx");
+  SchedulerJob job = Job("a", 1, 1);
+  job.pinned = &pinned;
+  const Decisions decisions = Schedule({job}, {}, Node("w1", 2, "avx2"));
+  ASSERT_EQ(decisions.waits.size(), 1u);
+  EXPECT_EQ(
+      decisions.waits[0].reason,
+      "waiting for 1 device with the job's numeric profile: 0 of 2 match (on worker w1 instruction_set is "
+      "'avx2' instead of 'amx')");
+  EXPECT_THAT(Started(Schedule({job}, {}, Join({Node("w1", 2, "avx2"), Node("w2", 1, "amx")}))),
+              ElementsAre("ax1"));
+}
+
+TEST(SchedulerTest, RunningJobsGrowIntoWhatNobodyElseCanUse) {
+  const v1::NumericProfile pinned = Profile("avx512_core");
+  SchedulerJob running = Job("r", 1, 4);
+  running.pinned = &pinned;
+  running.held = 1;
+  const auto devices = Join({Node("w1", 1, "avx512_core", false), Node("w2", 3), Node("w3", 1, "avx2")});
+  Decisions decisions = Schedule({Job("q", 1, 1)}, {running}, devices);
+  EXPECT_THAT(Started(decisions), ElementsAre("qx1"));
+  ASSERT_EQ(decisions.grows.size(), 1u);
+  EXPECT_THAT(decisions.grows[0].devices, ElementsAre(2, 3));
+  running.held = 4;
+  EXPECT_THAT(Schedule({}, {running}, devices).grows, IsEmpty());
+}
+
+TEST(SchedulerTest, WithoutWorkersTheReasonSaysSo) {
+  const Decisions decisions = Schedule({Job("a", 2, 2)}, {}, {});
+  ASSERT_EQ(decisions.waits.size(), 1u);
+  EXPECT_EQ(decisions.waits[0].reason, "waiting for 2 devices: no worker is ready");
+}
+
+TEST(SchedulerTest, AGangThatNoNodeHoldsTakesTheLargestNodesFirst) {
+  const Decisions decisions =
+      Schedule({Job("a", 5, 5)}, {}, Join({Node("w1", 1), Node("w2", 4), Node("w3", 2)}));
+  ASSERT_EQ(decisions.starts.size(), 1u);
+  EXPECT_THAT(decisions.starts[0].devices, ElementsAre(1, 2, 3, 4, 5));
+}
+
+TEST(SchedulerTest, OnlyTheFirstJobsOfALongQueueAreLookedAt) {
+  std::vector<SchedulerJob> queue;
+  for (int i = 0; i < 1000; ++i) queue.push_back(Job(absl::StrCat("j", 1000 + i), 1, 1));
+  SchedulerOptions options;
+  options.considered = 10;
+  const Decisions decisions = Schedule(queue, {}, Node("w", 2), options);
+  EXPECT_EQ(decisions.starts.size(), 2u);
+  EXPECT_EQ(decisions.waits.size(), 8u);
+}
+
+TEST(ProfileTest, EveryFieldTellsProfilesApart) {
+  const auto* descriptor = v1::NumericProfile::descriptor();
+  for (int i = 0; i < descriptor->field_count(); ++i) {
+    v1::NumericProfile left, right;
+    const auto* field = descriptor->field(i);
+    if (field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_STRING) {
+      right.GetReflection()->SetString(&right, field, "x");
+    } else {
+      right.GetReflection()->SetInt32(&right, field, 7);
+    }
+    EXPECT_NE(ProfileKey(left), ProfileKey(right)) << field->name();
+    EXPECT_THAT(ProfileDifference(left, right), HasSubstr(field->name()));
+    EXPECT_EQ(ProfileDifference(left, left), "");
+  }
+}
+
+}  // namespace
+}  // namespace lockstep
