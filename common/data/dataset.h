@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/base/status.h"
+#include "common/data/split.h"
 #include "lockstep/v1/datasets.pb.h"
 #include "lockstep/v1/job_spec.pb.h"
 
@@ -18,8 +19,6 @@ namespace lockstep {
 // Every error of content names the row (1 = first data row) and the column. NOT_FOUND / PERMISSION_DENIED for
 // the file, INVALID_ARGUMENT for its content.
 absl::StatusOr<v1::Dataset> InspectDataset(const v1::DatasetSpec& spec);
-
-enum class Part { kTrain = 0, kValidation = 1, kTest = 2 };
 
 // A dataset split and preprocessed for one job: a pure function of (file content, spec, seed), the same on
 // every rank. Immutable after Prepare; safe to read from several threads.
