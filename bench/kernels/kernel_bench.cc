@@ -1,0 +1,127 @@
+// Each CPU kernel at the digits MLP's shapes and at larger ones. Bytes count what is read and written once.
+#include <benchmark/benchmark.h>
+
+#include <vector>
+
+#include "kernels/activation.h"
+#include "kernels/cross_entropy.h"
+#include "kernels/dropout.h"
+#include "kernels/gemm.h"
+#include "kernels/shard_outer.h"
+#include "kernels/tree_add.h"
+#include "kernels/update.h"
+
+namespace {
+
+using namespace lockstep::kernels;
+
+std::vector<float> Values(int64_t count) {
+  std::vector<float> out(count);
+  for (int64_t i = 0; i < count; ++i) out[i] = static_cast<float>(i % 97) / 48.0f - 1.0f;
+  return out;
+}
+
+void Flops(benchmark::State& state, double per_call) {
+  state.counters["FLOPS"] = benchmark::Counter(per_call, benchmark::Counter::kIsIterationInvariantRate,
+                                               benchmark::Counter::kIs1000);
+}
+
+void Gemm(benchmark::State& state) {
+  cpu::PrepareThread();
+  const int64_t m = state.range(0), n = state.range(1), k = state.range(2);
+  std::vector<float> a = Values(m * k), b = Values(k * n), c(m * n);
+  for (auto _ : state) cpu::Gemm(m, n, k, a.data(), k, b.data(), n, c.data(), n);
+  Flops(state, 2.0 * m * n * k);
+}
+BENCHMARK(Gemm)
+    ->Args({64, 128, 64})
+    ->Args({64, 64, 128})
+    ->Args({64, 10, 64})
+    ->Args({8, 128, 64})
+    ->Args({512, 1024, 1024});
+
+void Transpose(benchmark::State& state) {
+  const int64_t rows = state.range(0), columns = state.range(1);
+  std::vector<float> in = Values(rows * columns), out(rows * columns);
+  for (auto _ : state) cpu::Transpose(rows, columns, in.data(), out.data());
+  state.SetBytesProcessed(state.iterations() * rows * columns * 8);
+}
+BENCHMARK(Transpose)->Args({128, 64})->Args({64, 128})->Args({10, 64})->Args({1024, 1024});
+
+// Arguments: rows of each of 8 shards, m, n.
+void ShardOuterProduct(benchmark::State& state) {
+  const int64_t rows = state.range(0), m = state.range(1), n = state.range(2);
+  std::vector<float> a = Values(8 * rows * m), b = Values(8 * rows * n), out(m * n);
+  std::vector<int> counts(8, static_cast<int>(rows));
+  const int end = 8;
+  const ShardTree tree{static_cast<int>(rows), counts.data(), 1, &end};
+  for (auto _ : state) cpu::ShardOuterProduct(tree, m, n, a.data(), m, b.data(), n, out.data(), 0);
+  Flops(state, 2.0 * 8 * rows * m * n);
+}
+BENCHMARK(ShardOuterProduct)
+    ->Args({8, 128, 64})
+    ->Args({8, 64, 128})
+    ->Args({8, 10, 64})
+    ->Args({64, 1024, 1024});
+
+void BiasActivation(benchmark::State& state) {
+  const auto f = static_cast<Activation>(state.range(0));
+  std::vector<float> bias = Values(128), x = Values(64 * 128), y(64 * 128);
+  for (auto _ : state) cpu::BiasActivationForward(f, 64, 128, bias.data(), x.data(), y.data());
+  state.SetItemsProcessed(state.iterations() * 64 * 128);
+}
+BENCHMARK(BiasActivation)->DenseRange(0, 4);
+
+void Dropout(benchmark::State& state) {
+  std::vector<float> x = Values(64 * 128), y(64 * 128);
+  std::vector<uint8_t> mask(64 * 128);
+  DropoutKey key;
+  for (auto _ : state) {
+    ++key.step;
+    cpu::DropoutForward(key, 0.1, 64, 128, x.data(), y.data(), mask.data());
+  }
+  state.SetItemsProcessed(state.iterations() * 64 * 128);
+}
+BENCHMARK(Dropout);
+
+void SoftmaxCrossEntropy(benchmark::State& state) {
+  const int64_t rows = 64, classes = state.range(0);
+  const std::vector<float> logits = Values(rows * classes);
+  std::vector<float> work(logits), losses(rows), correct(rows);
+  std::vector<int32_t> labels(rows);
+  for (int64_t r = 0; r < rows; ++r) labels[r] = static_cast<int32_t>(r % classes);
+  for (auto _ : state) {
+    work = logits;
+    cpu::SoftmaxCrossEntropy(rows, classes, 1.0f / 64, labels.data(), work.data(), losses.data(),
+                             correct.data());
+  }
+  state.SetItemsProcessed(state.iterations() * rows * classes);
+}
+BENCHMARK(SoftmaxCrossEntropy)->Arg(10)->Arg(1000);
+
+void AdamW(benchmark::State& state) {
+  const int64_t count = state.range(0);
+  std::vector<float> g = Values(count), m(count), v(count), w = Values(count);
+  const AdamStep step{0.9f, 0.999f, 1e-9f, 1.0f, 1e-8f, 0.0f, 1.0f};
+  for (auto _ : state) cpu::AdamUpdate(step, {}, count, g.data(), m.data(), v.data(), w.data());
+  state.SetBytesProcessed(state.iterations() * count * 28);
+}
+BENCHMARK(AdamW)->Arg(17226)->Arg(1 << 22);
+
+void NormOfGradient(benchmark::State& state) {
+  const int64_t count = state.range(0);
+  std::vector<float> g = Values(count), w = Values(count);
+  for (auto _ : state) benchmark::DoNotOptimize(cpu::Regularize(count, 0, 0, w.data(), g.data()));
+  state.SetBytesProcessed(state.iterations() * count * 4);
+}
+BENCHMARK(NormOfGradient)->Arg(17226)->Arg(1 << 22);
+
+void TreeAdd(benchmark::State& state) {
+  const int64_t count = state.range(0);
+  std::vector<float> source = Values(count), target(count);
+  for (auto _ : state) cpu::TreeAddInto(count, source.data(), target.data());
+  state.SetBytesProcessed(state.iterations() * count * 12);
+}
+BENCHMARK(TreeAdd)->Arg(17226)->Arg(1 << 22);
+
+}  // namespace

@@ -1,0 +1,104 @@
+#include "kernels/activation.h"
+
+#include "kernels/cpu/math.h"
+#include "kernels/cpu/variants.h"
+
+namespace lockstep::kernels::cpu::LOCKSTEP_ISA {
+namespace {
+
+constexpr float kRootTwoOverPi = 0.79788456080286536f;
+constexpr float kCubic = 0.044715f;
+
+struct Identity {
+  static float Value(float z) { return z; }
+  static float Slope(float) { return 1.0f; }
+};
+struct Relu {
+  static float Value(float z) { return z < 0.0f ? 0.0f : z; }  // NaN stays NaN
+  static float Slope(float y) { return y > 0.0f ? 1.0f : 0.0f; }
+};
+struct HyperbolicTangent {
+  static float Value(float z) { return Tanh(z); }
+  static float Slope(float y) { return 1.0f - y * y; }
+};
+struct Logistic {
+  static float Value(float z) { return Sigmoid(z); }
+  static float Slope(float y) { return y * (1.0f - y); }
+};
+struct Gelu {
+  static float Value(float z) {
+    const float u = kRootTwoOverPi * (z + kCubic * z * z * z);
+    return 0.5f * z * (1.0f + Tanh(u));
+  }
+  static float Slope(float z) {
+    const float t = Tanh(kRootTwoOverPi * (z + kCubic * z * z * z));
+    return 0.5f * (1.0f + t) + 0.5f * z * (1.0f - t * t) * kRootTwoOverPi * (1.0f + 3.0f * kCubic * z * z);
+  }
+};
+
+template <class F>
+void Forward(int64_t rows, int64_t width, const float* bias, float* x, float* y) {
+  for (int64_t r = 0; r < rows; ++r) {
+    float* z = x + r * width;
+    float* out = y + r * width;
+    for (int64_t c = 0; c < width; ++c) {
+      const float value = z[c] + bias[c];
+      z[c] = value;
+      out[c] = F::Value(value);
+    }
+  }
+}
+
+// The output takes the place of the input: one pointer, so that the compiler sees no overlap.
+template <class F>
+void ForwardInPlace(int64_t rows, int64_t width, const float* __restrict bias, float* x) {
+  for (int64_t r = 0; r < rows; ++r) {
+    float* __restrict z = x + r * width;
+    for (int64_t c = 0; c < width; ++c) z[c] = F::Value(z[c] + bias[c]);
+  }
+}
+
+template <class F>
+void ForwardAny(int64_t rows, int64_t width, const float* bias, float* x, float* y) {
+  if (x == y) return ForwardInPlace<F>(rows, width, bias, x);
+  Forward<F>(rows, width, bias, x, y);
+}
+
+template <class F>
+void Backward(int64_t count, const float* saved, const float* dy, float* dx) {
+  for (int64_t i = 0; i < count; ++i) dx[i] = dy[i] * F::Slope(saved[i]);
+}
+
+}  // namespace
+
+void BiasActivationForward(Activation f, int64_t rows, int64_t width, const float* bias, float* x, float* y) {
+  switch (f) {
+    case Activation::kIdentity:
+      return ForwardAny<Identity>(rows, width, bias, x, y);
+    case Activation::kRelu:
+      return ForwardAny<Relu>(rows, width, bias, x, y);
+    case Activation::kTanh:
+      return ForwardAny<HyperbolicTangent>(rows, width, bias, x, y);
+    case Activation::kSigmoid:
+      return ForwardAny<Logistic>(rows, width, bias, x, y);
+    case Activation::kGelu:
+      return ForwardAny<Gelu>(rows, width, bias, x, y);
+  }
+}
+
+void ActivationBackward(Activation f, int64_t count, const float* saved, const float* dy, float* dx) {
+  switch (f) {
+    case Activation::kIdentity:
+      return Backward<Identity>(count, saved, dy, dx);
+    case Activation::kRelu:
+      return Backward<Relu>(count, saved, dy, dx);
+    case Activation::kTanh:
+      return Backward<HyperbolicTangent>(count, saved, dy, dx);
+    case Activation::kSigmoid:
+      return Backward<Logistic>(count, saved, dy, dx);
+    case Activation::kGelu:
+      return Backward<Gelu>(count, saved, dy, dx);
+  }
+}
+
+}  // namespace lockstep::kernels::cpu::LOCKSTEP_ISA

@@ -1,0 +1,75 @@
+#include <dnnl.h>
+
+#include "kernels/cpu/variants.h"
+
+namespace lockstep::kernels::cpu {
+namespace {
+
+enum class Isa { kBase, kAvx2, kAvx512 };
+
+// oneDNN's own choice (ONEDNN_MAX_CPU_ISA included), so that one name in the numeric profile pins both.
+Isa Chosen() {
+  static const Isa isa = [] {
+    const unsigned dispatched = dnnl_get_effective_cpu_isa();
+    const auto has = [dispatched](unsigned wanted) { return (dispatched & wanted) == wanted; };
+    return has(dnnl_cpu_isa_avx512_core) ? Isa::kAvx512 : has(dnnl_cpu_isa_avx2) ? Isa::kAvx2 : Isa::kBase;
+  }();
+  return isa;
+}
+
+template <typename F>
+F* Pick(F* base, F* avx2, F* avx512) {
+  return Chosen() == Isa::kAvx512 ? avx512 : Chosen() == Isa::kAvx2 ? avx2 : base;
+}
+
+}  // namespace
+
+#define LOCKSTEP_PICK(name) Pick(v1::name, v3::name, v4::name)
+
+void BiasActivationForward(Activation f, int64_t rows, int64_t width, const float* bias, float* x, float* y) {
+  LOCKSTEP_PICK(BiasActivationForward)(f, rows, width, bias, x, y);
+}
+void ActivationBackward(Activation f, int64_t count, const float* saved, const float* dy, float* dx) {
+  LOCKSTEP_PICK(ActivationBackward)(f, count, saved, dy, dx);
+}
+void DropoutForward(const DropoutKey& key, double p, int64_t rows, int64_t width, const float* x, float* y,
+                    uint8_t* mask) {
+  LOCKSTEP_PICK(DropoutForward)(key, p, rows, width, x, y, mask);
+}
+void DropoutBackward(double p, int64_t count, const uint8_t* mask, const float* dy, float* dx) {
+  LOCKSTEP_PICK(DropoutBackward)(p, count, mask, dy, dx);
+}
+void SoftmaxCrossEntropy(int64_t rows, int64_t classes, float scale, const int32_t* labels, float* logits,
+                         float* losses, float* correct) {
+  LOCKSTEP_PICK(SoftmaxCrossEntropy)(rows, classes, scale, labels, logits, losses, correct);
+}
+void SquaredError(int64_t rows, int64_t width, float scale, const float* targets, float* y, float* losses) {
+  LOCKSTEP_PICK(SquaredError)(rows, width, scale, targets, y, losses);
+}
+double Regularize(int64_t count, float l1, float l2, const float* weights, float* gradient) {
+  return LOCKSTEP_PICK(Regularize)(count, l1, l2, weights, gradient);
+}
+void SgdUpdate(const SgdStep& step, const Clip& clip, int64_t count, const float* gradient, float* momentum,
+               float* weights) {
+  LOCKSTEP_PICK(SgdUpdate)(step, clip, count, gradient, momentum, weights);
+}
+void AdamUpdate(const AdamStep& step, const Clip& clip, int64_t count, const float* gradient, float* m,
+                float* v, float* weights) {
+  LOCKSTEP_PICK(AdamUpdate)(step, clip, count, gradient, m, v, weights);
+}
+void TreeAddInto(int64_t count, const float* source, float* target) {
+  LOCKSTEP_PICK(TreeAddInto)(count, source, target);
+}
+void ShardOuterProduct(const ShardTree& tree, int64_t m, int64_t n, const float* a, int64_t lda,
+                       const float* b, int64_t ldb, float* out, int64_t node_stride) {
+  LOCKSTEP_PICK(ShardOuterProduct)(tree, m, n, a, lda, b, ldb, out, node_stride);
+}
+void ShardColumnSum(const ShardTree& tree, int64_t n, const float* b, int64_t ldb, float* out,
+                    int64_t node_stride) {
+  LOCKSTEP_PICK(ShardColumnSum)(tree, n, b, ldb, out, node_stride);
+}
+void Transpose(int64_t rows, int64_t columns, const float* in, float* out) {
+  LOCKSTEP_PICK(Transpose)(rows, columns, in, out);
+}
+
+}  // namespace lockstep::kernels::cpu

@@ -1,0 +1,34 @@
+// The three compilations of each CPU kernel, declared with the type of the public function.
+#pragma once
+
+#include "kernels/activation.h"
+#include "kernels/cross_entropy.h"
+#include "kernels/dropout.h"
+#include "kernels/gemm.h"
+#include "kernels/shard_outer.h"
+#include "kernels/squared_error.h"
+#include "kernels/tree_add.h"
+#include "kernels/update.h"
+
+#define LOCKSTEP_VARIANTS(isa)                                \
+  namespace isa {                                             \
+  decltype(cpu::BiasActivationForward) BiasActivationForward; \
+  decltype(cpu::ActivationBackward) ActivationBackward;       \
+  decltype(cpu::DropoutForward) DropoutForward;               \
+  decltype(cpu::DropoutBackward) DropoutBackward;             \
+  decltype(cpu::SoftmaxCrossEntropy) SoftmaxCrossEntropy;     \
+  decltype(cpu::SquaredError) SquaredError;                   \
+  decltype(cpu::Regularize) Regularize;                       \
+  decltype(cpu::SgdUpdate) SgdUpdate;                         \
+  decltype(cpu::AdamUpdate) AdamUpdate;                       \
+  decltype(cpu::TreeAddInto) TreeAddInto;                     \
+  decltype(cpu::ShardOuterProduct) ShardOuterProduct;         \
+  decltype(cpu::ShardColumnSum) ShardColumnSum;               \
+  decltype(cpu::Transpose) Transpose;                         \
+  }
+
+namespace lockstep::kernels::cpu {
+LOCKSTEP_VARIANTS(v1)
+LOCKSTEP_VARIANTS(v3)
+LOCKSTEP_VARIANTS(v4)
+}  // namespace lockstep::kernels::cpu
