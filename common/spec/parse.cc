@@ -52,7 +52,7 @@ absl::StatusOr<v1::JobSpec> ReadSpec(const std::string& path, const std::vector<
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
   if (file.gcount() > kLongestSpec) {
     return absl::InvalidArgumentError(
-        absl::StrCat(path, ": is longer than 1 MiB, so it is hardly a job spec"));
+        absl::StrCat(path, ": is larger than the limit of 1 MiB, so it is hardly a job spec"));
   }
   text.resize(static_cast<size_t>(file.gcount()));
   const auto folder = std::filesystem::absolute(path, error).parent_path();

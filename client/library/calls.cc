@@ -1,0 +1,131 @@
+#include <algorithm>
+#include <random>
+
+#include "absl/strings/str_format.h"
+#include "client/library/client.h"
+#include "client/library/connection.h"
+#include "lockstep/v1/datasets.grpc.pb.h"
+#include "lockstep/v1/jobs.grpc.pb.h"
+#include "lockstep/v1/models.grpc.pb.h"
+#include "lockstep/v1/workers.grpc.pb.h"
+
+namespace lockstep {
+namespace {
+
+constexpr absl::Duration kQuickCall = absl::Seconds(60);
+// Calls that read a whole dataset; a coordinator that died meanwhile is noticed by keepalive.
+constexpr absl::Duration kNoLimit = absl::InfiniteDuration();
+
+// Stub::Method of a service, called with the usual retries.
+template <typename Service, typename Request, typename Response>
+absl::StatusOr<Response> Unary(Connection* connection,
+                               grpc::Status (Service::Stub::*method)(grpc::ClientContext*, const Request&,
+                                                                     Response*),
+                               const Request& request, absl::Duration timeout = kQuickCall) {
+  const auto stub = Service::NewStub(connection->channel());
+  Response response;
+  RETURN_IF_ERROR(connection->Call(
+      [&](grpc::ClientContext* context, bool*) {
+        response.Clear();
+        return (stub.get()->*method)(context, request, &response);
+      },
+      timeout));
+  return response;
+}
+
+template <typename Request, typename Response>
+absl::StatusOr<v1::Job> JobCall(Connection* connection,
+                                grpc::Status (v1::Jobs::Stub::*method)(grpc::ClientContext*, const Request&,
+                                                                       Response*),
+                                const std::string& job) {
+  Request request;
+  request.set_job(job);
+  ASSIGN_OR_RETURN(Response response, Unary<v1::Jobs>(connection, method, request));
+  return std::move(*response.mutable_job());
+}
+
+}  // namespace
+
+Client::Client(Options options) : connection_(std::make_unique<Connection>(std::move(options))) {}
+Client::~Client() = default;
+
+absl::StatusOr<v1::Job> Client::SubmitJob(const v1::JobSpec& spec, const std::string& request_id) {
+  v1::SubmitJobRequest request;
+  *request.mutable_spec() = spec;
+  request.set_request_id(request_id);
+  ASSIGN_OR_RETURN(v1::SubmitJobResponse response,
+                   Unary<v1::Jobs>(connection_.get(), &v1::Jobs::Stub::SubmitJob, request, kNoLimit));
+  return std::move(*response.mutable_job());
+}
+
+absl::StatusOr<v1::Job> Client::GetJob(const std::string& job) {
+  return JobCall(connection_.get(), &v1::Jobs::Stub::GetJob, job);
+}
+
+absl::StatusOr<v1::Job> Client::CancelJob(const std::string& job) {
+  return JobCall(connection_.get(), &v1::Jobs::Stub::CancelJob, job);
+}
+
+absl::StatusOr<v1::Job> Client::PauseJob(const std::string& job) {
+  return JobCall(connection_.get(), &v1::Jobs::Stub::PauseJob, job);
+}
+
+absl::StatusOr<v1::Job> Client::ResumeJob(const std::string& job) {
+  return JobCall(connection_.get(), &v1::Jobs::Stub::ResumeJob, job);
+}
+
+absl::StatusOr<v1::ListJobsResponse> Client::ListJobs(const std::vector<v1::JobState>& states, int limit) {
+  constexpr int kLargestPage = 100;
+  v1::ListJobsRequest request;
+  for (const v1::JobState state : states) request.add_states(state);
+  v1::ListJobsResponse all;
+  do {
+    request.set_page_size(limit > 0 ? std::min(kLargestPage, limit - all.jobs_size()) : kLargestPage);
+    ASSIGN_OR_RETURN(v1::ListJobsResponse page,
+                     Unary<v1::Jobs>(connection_.get(), &v1::Jobs::Stub::ListJobs, request));
+    for (auto& job : *page.mutable_jobs()) *all.add_jobs() = std::move(job);
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty() && (limit <= 0 || all.jobs_size() < limit));
+  return all;
+}
+
+absl::StatusOr<v1::ListCheckpointsResponse> Client::ListCheckpoints(const std::string& job) {
+  v1::ListCheckpointsRequest request;
+  request.set_job(job);
+  // Reads every file of every checkpoint to verify its checksum.
+  return Unary<v1::Jobs>(connection_.get(), &v1::Jobs::Stub::ListCheckpoints, request, kNoLimit);
+}
+
+absl::StatusOr<v1::ListWorkersResponse> Client::ListWorkers() {
+  return Unary<v1::Workers>(connection_.get(), &v1::Workers::Stub::ListWorkers, v1::ListWorkersRequest());
+}
+
+absl::StatusOr<v1::RegisterDatasetResponse> Client::RegisterDataset(
+    const v1::RegisterDatasetRequest& request) {
+  return Unary<v1::Datasets>(connection_.get(), &v1::Datasets::Stub::RegisterDataset, request, kNoLimit);
+}
+
+absl::StatusOr<v1::Dataset> Client::GetDataset(const std::string& dataset) {
+  v1::GetDatasetRequest request;
+  request.set_dataset(dataset);
+  ASSIGN_OR_RETURN(v1::GetDatasetResponse response,
+                   Unary<v1::Datasets>(connection_.get(), &v1::Datasets::Stub::GetDataset, request));
+  return std::move(*response.mutable_dataset());
+}
+
+absl::StatusOr<v1::ListDatasetsResponse> Client::ListDatasets() {
+  return Unary<v1::Datasets>(connection_.get(), &v1::Datasets::Stub::ListDatasets, v1::ListDatasetsRequest());
+}
+
+absl::StatusOr<v1::ListModelsResponse> Client::ListModels() {
+  return Unary<v1::Models>(connection_.get(), &v1::Models::Stub::ListModels, v1::ListModelsRequest());
+}
+
+std::string NewRequestId() {
+  std::random_device device;
+  std::string id;
+  for (int i = 0; i < 4; ++i) id += absl::StrFormat("%08x", device());
+  return id;
+}
+
+}  // namespace lockstep
