@@ -12,12 +12,13 @@ absl::Status Parse(std::string_view bytes, const std::string& what, Message* mes
                                           " bytes that are not its message): the store is damaged"));
 }
 
-// Columns: id, job, restore_from, weights_only.
+// Columns: id, job, restore_from, weights_only, from_path.
 absl::StatusOr<StoredJob> JobOfRow(const SqliteStatement& row) {
   StoredJob stored;
   RETURN_IF_ERROR(Parse(row.GetBlob(1), absl::StrCat("job ", row.GetText(0)), &stored.job));
   stored.restore_from = row.GetText(2);
   stored.weights_only = row.GetInt(3) != 0;
+  stored.from_path = row.GetText(4);
   return stored;
 }
 
@@ -46,8 +47,9 @@ absl::StatusOr<std::vector<Message>> MessagesOf(SqliteStatement& statement, cons
 }  // namespace
 
 absl::StatusOr<std::vector<StoredJob>> ReadActiveJobs(SqliteDatabase& database) {
-  ASSIGN_OR_RETURN(auto select, database.Prepare("SELECT id, job, restore_from, weights_only FROM jobs WHERE "
-                                                 "state IN (?, ?, ?, ?, ?) ORDER BY id"));
+  ASSIGN_OR_RETURN(auto select,
+                   database.Prepare("SELECT id, job, restore_from, weights_only, from_path FROM jobs WHERE "
+                                    "state IN (?, ?, ?, ?, ?) ORDER BY id"));
   for (const v1::JobState state : {v1::JOB_STATE_QUEUED, v1::JOB_STATE_STARTING, v1::JOB_STATE_RUNNING,
                                    v1::JOB_STATE_RECOVERING, v1::JOB_STATE_PAUSED}) {
     select->Int(state);
@@ -56,16 +58,18 @@ absl::StatusOr<std::vector<StoredJob>> ReadActiveJobs(SqliteDatabase& database) 
 }
 
 absl::StatusOr<StoredJob> ReadJob(SqliteDatabase& database, const std::string& id) {
-  ASSIGN_OR_RETURN(auto select,
-                   database.Prepare("SELECT id, job, restore_from, weights_only FROM jobs WHERE id = ?"));
+  ASSIGN_OR_RETURN(
+      auto select,
+      database.Prepare("SELECT id, job, restore_from, weights_only, from_path FROM jobs WHERE id = ?"));
   ASSIGN_OR_RETURN(const bool row, select->Text(id).Step());
   if (!row) return absl::NotFoundError(absl::StrCat("no job '", id, "'"));
   return JobOfRow(*select);
 }
 
 absl::StatusOr<StoredJob> ReadJobByName(SqliteDatabase& database, const std::string& name) {
-  ASSIGN_OR_RETURN(auto select, database.Prepare("SELECT id, job, restore_from, weights_only FROM jobs WHERE "
-                                                 "name = ? ORDER BY id DESC LIMIT 1"));
+  ASSIGN_OR_RETURN(auto select,
+                   database.Prepare("SELECT id, job, restore_from, weights_only, from_path FROM jobs WHERE "
+                                    "name = ? ORDER BY id DESC LIMIT 1"));
   ASSIGN_OR_RETURN(const bool row, select->Text(name).Step());
   if (!row) return absl::NotFoundError(absl::StrCat("no job named '", name, "'"));
   return JobOfRow(*select);
@@ -77,16 +81,18 @@ absl::StatusOr<std::vector<StoredJob>> ReadJobs(SqliteDatabase& database,
   // "~" sorts after every id.
   const std::string bound = before.empty() ? "~" : before;
   if (states.empty()) {
-    ASSIGN_OR_RETURN(auto select, database.Prepare("SELECT id, job, restore_from, weights_only FROM jobs "
-                                                   "WHERE id < ? ORDER BY id DESC LIMIT ?"));
+    ASSIGN_OR_RETURN(auto select,
+                     database.Prepare("SELECT id, job, restore_from, weights_only, from_path FROM jobs "
+                                      "WHERE id < ? ORDER BY id DESC LIMIT ?"));
     select->Text(bound).Int(limit);
     return JobsOf(*select, limit);
   }
   // Each state has its own index range; merging them keeps a page's cost independent of the number of jobs.
   std::vector<StoredJob> jobs;
   for (const v1::JobState state : states) {
-    ASSIGN_OR_RETURN(auto select, database.Prepare("SELECT id, job, restore_from, weights_only FROM jobs "
-                                                   "WHERE state = ? AND id < ? ORDER BY id DESC LIMIT ?"));
+    ASSIGN_OR_RETURN(auto select,
+                     database.Prepare("SELECT id, job, restore_from, weights_only, from_path FROM jobs "
+                                      "WHERE state = ? AND id < ? ORDER BY id DESC LIMIT ?"));
     select->Int(state).Text(bound).Int(limit);
     ASSIGN_OR_RETURN(auto found, JobsOf(*select, limit));
     std::move(found.begin(), found.end(), std::back_inserter(jobs));

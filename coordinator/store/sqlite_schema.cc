@@ -14,7 +14,8 @@ CREATE TABLE jobs (
   state INTEGER NOT NULL,         -- v1::JobState
   job BLOB NOT NULL,              -- v1::Job
   restore_from TEXT NOT NULL,
-  weights_only INTEGER NOT NULL
+  weights_only INTEGER NOT NULL,
+  from_path TEXT NOT NULL
 ) STRICT;
 CREATE INDEX jobs_by_name ON jobs (name, id);
 CREATE INDEX jobs_by_state ON jobs (state, id);

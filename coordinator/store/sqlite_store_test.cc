@@ -87,6 +87,7 @@ TEST_F(SqliteStoreTest, WhatWasCommittedIsThereAfterReopening) {
     Batch batch = OfJobs({Job("a")});
     batch.jobs[0].restore_from = "/checkpoints/step-5";
     batch.jobs[0].weights_only = true;
+    batch.jobs[0].from_path = "/models/older";
     batch.transitions.push_back(
         {"a", v1::JOB_STATE_UNSPECIFIED, v1::JOB_STATE_QUEUED, "submitted", absl::FromUnixNanos(17)});
     batch.requests.push_back({"request-1", "a", "digest"});
@@ -105,6 +106,7 @@ TEST_F(SqliteStoreTest, WhatWasCommittedIsThereAfterReopening) {
   ASSERT_TRUE(job.ok()) << job.status();
   EXPECT_EQ(job->restore_from, "/checkpoints/step-5");
   EXPECT_TRUE(job->weights_only);
+  EXPECT_EQ(job->from_path, "/models/older");
   auto transitions = store->ListTransitions("a");
   ASSERT_TRUE(transitions.ok() && transitions->size() == 1);
   EXPECT_EQ(transitions->front().to, v1::JOB_STATE_QUEUED);

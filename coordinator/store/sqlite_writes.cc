@@ -7,14 +7,16 @@ namespace {
 
 absl::Status WriteJobs(SqliteDatabase& database, const Batch& batch) {
   for (const StoredJob& stored : batch.jobs) {
-    ASSIGN_OR_RETURN(auto insert,
-                     database.Prepare("INSERT INTO jobs (id, name, state, job, restore_from, weights_only) "
-                                      "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET state = "
-                                      "excluded.state, job = excluded.job, restore_from = "
-                                      "excluded.restore_from, weights_only = excluded.weights_only"));
+    ASSIGN_OR_RETURN(
+        auto insert,
+        database.Prepare(
+            "INSERT INTO jobs (id, name, state, job, restore_from, weights_only, from_path) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET state = excluded.state, "
+            "job = excluded.job, restore_from = excluded.restore_from, weights_only = "
+            "excluded.weights_only, from_path = excluded.from_path"));
     const std::string bytes = stored.job.SerializeAsString();
     insert->Text(stored.job.id()).Text(stored.job.name()).Int(stored.job.state()).Blob(bytes);
-    RETURN_IF_ERROR(insert->Text(stored.restore_from).Int(stored.weights_only).Run());
+    RETURN_IF_ERROR(insert->Text(stored.restore_from).Int(stored.weights_only).Text(stored.from_path).Run());
   }
   for (const StoredTransition& transition : batch.transitions) {
     ASSIGN_OR_RETURN(auto insert,

@@ -24,6 +24,7 @@ struct StoredJob {
   v1::Job job;
   std::string restore_from;   // checkpoint folder for the next start; empty: fresh weights
   bool weights_only = false;  // restore_from gives weights alone (spec.from)
+  std::string from_path;      // spec.from as a folder, resolved at submit
 };
 
 struct StoredTransition {
