@@ -1,0 +1,109 @@
+#include "worker/trainer/checkpointer.h"
+
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "common/base/proto_time.h"
+#include "spdlog/spdlog.h"
+
+namespace lockstep {
+
+Checkpointer::Checkpointer(const v1::CheckpointSpec& spec, std::string directory, Reporter* reporter)
+    : spec_(spec), directory_(std::move(directory)), reporter_(reporter), last_(absl::Now()), writer_([this] {
+        Run();
+      }) {}
+
+Checkpointer::~Checkpointer() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+    changed_.notify_all();
+  }
+  writer_.join();
+}
+
+void Checkpointer::MaybeWrite(Program& program) {
+  if (spec_.every_steps() > 0 && program.step() % spec_.every_steps() == 0) {
+    WaitIdle();
+    Enqueue(program);
+    return;
+  }
+  // The clock is read at most once per epoch by default, and never for a job that counts steps.
+  const bool timed = spec_.has_every();
+  if (!timed && (spec_.every_steps() > 0 || !program.at_natural_boundary())) return;
+  const absl::Time now = absl::Now();
+  if (now - last_ < (timed ? FromProto(spec_.every()) : kDefaultPause)) return;
+  {
+    std::lock_guard lock(mutex_);
+    if (writing_ || pending_) return;  // a slow disk spaces checkpoints out; it does not slow training down
+  }
+  Enqueue(program);
+}
+
+absl::Status Checkpointer::WriteNow(Program& program) {
+  WaitIdle();
+  if (program.step() == last_written_step_) return absl::OkStatus();
+  Enqueue(program);
+  WaitIdle();
+  std::lock_guard lock(mutex_);
+  return last_status_;
+}
+
+void Checkpointer::Enqueue(Program& program) {
+  last_ = absl::Now();
+  Snapshot snapshot = program.TakeSnapshot();
+  std::lock_guard lock(mutex_);
+  pending_ = std::move(snapshot);
+  changed_.notify_all();
+}
+
+void Checkpointer::WaitIdle() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return !pending_ && !writing_; });
+}
+
+void Checkpointer::Run() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    changed_.wait(lock, [&] { return stopping_ || pending_; });
+    if (!pending_) return;
+    const Snapshot snapshot = *std::exchange(pending_, std::nullopt);
+    writing_ = true;
+    lock.unlock();
+    const absl::Status status = Write(snapshot);
+    lock.lock();
+    writing_ = false;
+    last_status_ = status;
+    if (status.ok()) last_written_step_ = snapshot.content.manifest.step;
+    changed_.notify_all();
+  }
+}
+
+absl::Status Checkpointer::Write(const Snapshot& snapshot) {
+  const int64_t step = snapshot.content.manifest.step;
+  absl::Status status;
+  for (const float value : snapshot.storage.front()) {
+    if (!std::isfinite(value)) {
+      status = absl::OutOfRangeError("the weights are not finite; the last good checkpoint is kept instead");
+      break;
+    }
+  }
+  const absl::Time start = absl::Now();
+  absl::StatusOr<CheckpointInfo> info = status.ok() ? WriteCheckpoint(directory_, snapshot.content) : status;
+  if (!info.ok()) {
+    spdlog::warn(
+        "checkpoint of step {} was not written: {}; training goes on, earlier checkpoints are untouched",
+        step, std::string(info.status().message()));
+    reporter_->CheckpointProblem(step, std::string(info.status().message()));
+    return info.status();
+  }
+  const absl::Duration took = absl::Now() - start;
+  absl::StatusOr<std::vector<std::string>> removed = ApplyRetention(directory_, spec_.keep_last());
+  if (!removed.ok()) spdlog::warn("old checkpoints were not removed: {}", std::string(removed.status().message()));
+  reporter_->Checkpoint(*info, removed.ok() ? *removed : std::vector<std::string>{}, took);
+  return absl::OkStatus();
+}
+
+}  // namespace lockstep

@@ -1,0 +1,54 @@
+// Decides when a checkpoint is due and writes it on a thread of its own, so that a step waits for the copy
+// alone. Rank 0's business; the other ranks have none. A write that fails is reported and costs nothing else:
+// training goes on and the previous checkpoint stays.
+#pragma once
+
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "absl/time/time.h"
+#include "lockstep/v1/job_spec.pb.h"
+#include "worker/trainer/program.h"
+#include "worker/trainer/reporter.h"
+
+namespace lockstep {
+
+class Checkpointer {
+ public:
+  // Writes below `directory`. `reporter` must outlive this object.
+  Checkpointer(const v1::CheckpointSpec& spec, std::string directory, Reporter* reporter);
+  ~Checkpointer();  // waits for the write under way
+
+  // After each step. every_steps: at each multiple, waiting for the previous write if need be; every: when
+  // that much time has passed; neither: at natural boundaries, at most once per kDefaultPause.
+  void MaybeWrite(Program& program);
+  // Writes now and waits, unless this step is on disk already. The status says whether it is.
+  absl::Status WriteNow(Program& program);
+
+ private:
+  static constexpr absl::Duration kDefaultPause = absl::Seconds(5);
+
+  void Enqueue(Program& program);
+  void WaitIdle();
+  void Run();
+  absl::Status Write(const Snapshot& snapshot);
+
+  const v1::CheckpointSpec spec_;
+  const std::string directory_;
+  Reporter* const reporter_;
+  absl::Time last_;
+  int64_t last_written_step_ = -1;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::optional<Snapshot> pending_;
+  bool writing_ = false;
+  bool stopping_ = false;
+  absl::Status last_status_;
+  std::thread writer_;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,94 @@
+#include "worker/trainer/evaluation.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "common/evaluation/totals.h"
+
+namespace lockstep {
+namespace {
+
+constexpr int64_t kRowsPerCall = 256;
+
+}  // namespace
+
+Evaluator::Evaluator(const PreparedDataset* dataset, int logical_shards)
+    : dataset_(dataset),
+      logical_shards_(logical_shards),
+      x_(kRowsPerCall * dataset->features()),
+      out_(kRowsPerCall * dataset->outputs()),
+      targets_(kRowsPerCall),
+      classes_(kRowsPerCall) {}
+
+absl::StatusOr<Evaluation> Evaluator::Evaluate(Part part, const float* weights, engine::Executor* executor,
+                                               Collective* collective, ShardRange shards) {
+  const bool classification = dataset_->task() == v1::TASK_CLASSIFICATION;
+  const int outputs = dataset_->outputs();
+  const int64_t rows = dataset_->size(part);
+  // One message per rank: the totals of its shards (room for the largest rank's), then its share of the
+  // confusion matrix.
+  const int room = (logical_shards_ + collective->world() - 1) / collective->world();
+  const size_t cells = classification ? static_cast<size_t>(outputs) * outputs : 0;
+  const size_t bytes = room * sizeof(ShardTotals) + cells * sizeof(int64_t);
+  std::vector<char> mine(bytes, 0), all(bytes * collective->world());
+  std::vector<ShardTotals> totals(room);
+  std::vector<int64_t> confusion(cells, 0);
+
+  for (int shard = shards.begin; shard < shards.end; ++shard) {
+    ShardTotals& sum = totals[shard - shards.begin];
+    const int64_t end = rows * (shard + 1) / logical_shards_;
+    for (int64_t first = rows * shard / logical_shards_; first < end; first += kRowsPerCall) {
+      const int64_t count = std::min(kRowsPerCall, end - first);
+      dataset_->Fetch(part, 0, first, count, x_.data(), classes_.data(), targets_.data());
+      executor->Predict(weights, x_.data(), static_cast<int>(count), out_.data());
+      for (int64_t row = 0; row < count; ++row) {
+        sum.rows += 1;
+        if (classification) {
+          const int truth = classes_[row];
+          const RowOutcome outcome =
+              ClassifyRow({out_.data() + row * outputs, static_cast<size_t>(outputs)}, truth);
+          sum.loss += outcome.loss;
+          ++confusion[static_cast<size_t>(truth) * outputs + outcome.predicted];
+        } else {
+          const double truth = targets_[row], value = out_[row];
+          const double error = (value - truth) * dataset_->target_scale();
+          const double target = truth * dataset_->target_scale() + dataset_->target_mean();
+          sum.loss += (value - truth) * (value - truth);
+          sum.absolute_error += std::abs(error);
+          sum.squared_error += error * error;
+          sum.target += target;
+          sum.target_squared += target * target;
+        }
+      }
+    }
+  }
+
+  std::memcpy(mine.data(), totals.data(), room * sizeof(ShardTotals));
+  if (cells > 0)
+    std::memcpy(mine.data() + room * sizeof(ShardTotals), confusion.data(), cells * sizeof(int64_t));
+  RETURN_IF_ERROR(collective->AllGather(mine.data(), bytes, all.data()));
+
+  std::vector<ShardTotals> in_order;
+  std::fill(confusion.begin(), confusion.end(), 0);
+  for (int rank = 0; rank < collective->world(); ++rank) {
+    const char* message = all.data() + rank * bytes;
+    const int held = ShardsOfRank(logical_shards_, collective->world(), rank).size();
+    for (int i = 0; i < held; ++i) {
+      std::memcpy(&in_order.emplace_back(), message + i * sizeof(ShardTotals), sizeof(ShardTotals));
+    }
+    for (size_t cell = 0; cell < cells; ++cell) {
+      int64_t count;
+      std::memcpy(&count, message + room * sizeof(ShardTotals) + cell * sizeof(int64_t), sizeof(count));
+      confusion[cell] += count;
+    }
+  }
+  Evaluation evaluation;
+  const ShardTotals sum = Add(in_order);
+  evaluation.metrics =
+      classification ? ClassificationMetrics(sum, confusion, outputs) : RegressionMetrics(sum);
+  evaluation.confusion = std::move(confusion);
+  return evaluation;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,39 @@
+// Evaluates one part of the dataset on all ranks together: each evaluates the logical shards it holds; totals
+// are exchanged and added in shard order, so the metrics have the same bits on any number of ranks.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "common/base/status.h"
+#include "common/data/dataset.h"
+#include "common/numerics/reduction_tree.h"
+#include "worker/collective/collective.h"
+#include "worker/engine/engine.h"
+
+namespace lockstep {
+
+struct Evaluation {
+  std::map<std::string, double> metrics;  // without a prefix: "loss", "accuracy", ...
+  std::vector<int64_t> confusion;         // (classes, classes) row = truth; empty for regression
+};
+
+// Owns its buffers, so that repeated evaluations allocate little. Not thread-safe.
+class Evaluator {
+ public:
+  Evaluator(const PreparedDataset* dataset, int logical_shards);
+
+  // Collective. `shards` are this rank's.
+  absl::StatusOr<Evaluation> Evaluate(Part part, const float* weights, engine::Executor* executor,
+                                      Collective* collective, ShardRange shards);
+
+ private:
+  const PreparedDataset* const dataset_;
+  const int logical_shards_;
+  std::vector<float> x_, out_, targets_;
+  std::vector<int32_t> classes_;
+};
+
+}  // namespace lockstep

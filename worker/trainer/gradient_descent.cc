@@ -1,0 +1,231 @@
+#include "worker/trainer/gradient_descent.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "common/spec/spec.h"
+#include "spdlog/spdlog.h"
+
+namespace lockstep {
+namespace {
+
+// A single overflowing step is skipped, as loss scaling does; this many in a row do not heal.
+constexpr int64_t kSkippedStepsThatFail = 5;
+
+double PeakLearningRate(const v1::OptimizerSpec& spec) {
+  if (spec.has_sgd()) return spec.sgd().learning_rate();
+  if (spec.has_adam()) return spec.adam().learning_rate();
+  return spec.adamw().learning_rate();
+}
+
+}  // namespace
+
+GradientDescent::GradientDescent(const v1::Assignment& assignment, const v1::NumericProfile& profile)
+    : assignment_(assignment), profile_(profile), early_stopping_(assignment.spec().train()) {}
+
+absl::StatusOr<std::unique_ptr<GradientDescent>> GradientDescent::Create(const v1::Assignment& assignment,
+                                                                         const v1::NumericProfile& profile) {
+  auto self = std::unique_ptr<GradientDescent>(new GradientDescent(assignment, profile));
+  const v1::JobSpec& spec = self->assignment_.spec();
+  ASSIGN_OR_RETURN(self->dataset_, PreparedDataset::Prepare(assignment.dataset(), spec));
+  const PreparedDataset& data = *self->dataset_;
+  ASSIGN_OR_RETURN(self->model_, engine::BuildModel(spec, data.features(), data.outputs(), data.task()));
+  ASSIGN_OR_RETURN(self->optimizer_, engine::MakeOptimizer(spec.train(), *self->model_));
+  self->evaluator_ = std::make_unique<Evaluator>(self->dataset_.get(), spec.train().logical_shards());
+
+  const int64_t rows = data.size(Part::kTrain);
+  const int64_t batch = std::min<int64_t>(spec.train().batch_size(), rows);
+  self->assignment_.mutable_spec()->mutable_train()->set_batch_size(static_cast<int32_t>(batch));
+  self->rows_per_shard_ =
+      static_cast<int>((batch + spec.train().logical_shards() - 1) / spec.train().logical_shards());
+  self->steps_per_epoch_ = (rows + batch - 1) / batch;
+  self->total_steps_ = self->steps_per_epoch_ * spec.train().epochs();
+  if (spec.train().max_steps() > 0)
+    self->total_steps_ = std::min(self->total_steps_, spec.train().max_steps());
+  self->report_every_ = spec.train().report_every_steps() > 0
+                            ? spec.train().report_every_steps()
+                            : std::max<int64_t>(1, self->total_steps_ / 1000);
+
+  self->weights_.assign(self->model_->flat_size(), 0.0f);
+  self->model_->Initialize(spec.seed(), self->weights_.data());
+  if (self->early_stopping_.enabled()) self->best_weights_ = self->weights_;
+  return self;
+}
+
+absl::Status GradientDescent::Form(Collective* collective, ShardRange shards) {
+  collective_ = collective;
+  shards_ = shards;
+  engine::ExecutorOptions options;
+  options.logical_shards = logical_shards();
+  options.shards = shards;
+  options.rows_per_shard = rows_per_shard_;
+  options.seed = assignment_.spec().seed();
+  options.reproducible = assignment_.spec().reproducible();
+  ASSIGN_OR_RETURN(executor_, engine::MakeExecutor(model_, assignment_.spec(), options));
+  return absl::OkStatus();
+}
+
+int GradientDescent::BatchRows() const {
+  const int64_t batch = train().batch_size();
+  const int64_t first = (step_ % steps_per_epoch_) * batch;
+  return static_cast<int>(std::min(batch, dataset_->size(Part::kTrain) - first));
+}
+
+void GradientDescent::Contribute(float* node_sums) {
+  const auto start = std::chrono::steady_clock::now();
+  const int64_t epoch = step_ / steps_per_epoch_;
+  const int64_t first = (step_ % steps_per_epoch_) * train().batch_size();
+  const int64_t rows = BatchRows();
+  // The last batch of an epoch may be short: its rows are spread evenly, so that no rank idles and each
+  // sample is used.
+  for (int shard = shards_.begin; shard < shards_.end; ++shard) {
+    const int local = shard - shards_.begin;
+    const int64_t begin = rows * shard / logical_shards();
+    const int64_t count = rows * (shard + 1) / logical_shards() - begin;
+    const int64_t at = static_cast<int64_t>(local) * rows_per_shard_;
+    if (count > 0) {
+      dataset_->Fetch(Part::kTrain, epoch, first + begin, count,
+                      executor_->features() + at * dataset_->features(),
+                      executor_->classes() ? executor_->classes() + at : nullptr,
+                      executor_->targets() ? executor_->targets() + at * dataset_->outputs() : nullptr);
+    }
+    executor_->SetRows(local, static_cast<int>(count));
+  }
+  input_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  executor_->Gradient(weights_.data(), step_, static_cast<int>(rows), node_sums);
+}
+
+absl::Status GradientDescent::Complete(float* sums) {
+  const int rows = BatchRows();
+  const float* stats = sums + model_->flat_size();
+  const double loss = stats[engine::kLossSum] / rows;
+  const double rate = engine::LearningRate(train(), step_ + 1, steps_per_epoch_, total_steps_);
+  const float norm = std::isfinite(loss) ? optimizer_->Apply(sums, weights_.data(), step_ + 1, rate)
+                                         : std::numeric_limits<float>::quiet_NaN();
+  if (!std::isfinite(norm)) RETURN_IF_ERROR(NonFinite(loss, norm));
+  if (std::isfinite(norm)) skipped_in_a_row_ = 0;
+  ++step_;
+  samples_ += rows;
+  best_is_current_ = false;
+  if (std::isfinite(loss)) last_loss_ = loss;
+
+  if (step_ % report_every_ == 0 || step_ == total_steps_) {
+    v1::MetricPoint& point = points_.emplace_back();
+    point.set_step(step_);
+    point.set_epoch(static_cast<double>(step_) / static_cast<double>(steps_per_epoch_));
+    auto& values = *point.mutable_values();
+    values["train/loss"] = loss;
+    values["learning_rate"] = rate;
+    values["gradient_norm"] = norm;
+    if (skipped_ > 0) values["train/skipped_steps"] = static_cast<double>(skipped_);
+  }
+  if (at_natural_boundary() || step_ == total_steps_) return EndOfEpoch();
+  return absl::OkStatus();
+}
+
+absl::Status GradientDescent::NonFinite(double loss, float norm) {
+  ++skipped_;
+  ++skipped_in_a_row_;
+  if (skipped_in_a_row_ == 1) {
+    spdlog::warn("step {}: loss {} and gradient norm {}: not finite, the step is skipped", step_ + 1, loss,
+                 norm);
+  }
+  if (skipped_in_a_row_ < kSkippedStepsThatFail && step_ + 1 < total_steps_) return absl::OkStatus();
+  return absl::OutOfRangeError(
+      absl::StrFormat("step %d: the loss is not finite (loss %g, gradient norm %g, %d steps in a row). "
+                      "Likely cause: training diverged because the learning "
+                      "rate (%g) is too large%s. Lower it, add warm-up (train.schedule.warmup_steps) or "
+                      "train.gradient_clip; then submit again with "
+                      "`from:` the last good checkpoint",
+                      step_ + 1, loss, norm, skipped_in_a_row_, PeakLearningRate(train().optimizer()),
+                      assignment_.spec().dataset().scaling() == v1::SCALING_NONE
+                          ? ", or the features are unscaled (dataset.scaling: none)"
+                          : ""));
+}
+
+absl::Status GradientDescent::EndOfEpoch() {
+  if (dataset_->size(Part::kValidation) == 0) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const Evaluation evaluation, evaluator_->Evaluate(Part::kValidation, weights_.data(),
+                                                                     executor_.get(), collective_, shards_));
+  validation_.clear();
+  for (const auto& [name, value] : evaluation.metrics) validation_["validation/" + name] = value;
+  const int64_t epoch = (step_ + steps_per_epoch_ - 1) / steps_per_epoch_;
+  best_is_current_ = early_stopping_.Observe(validation_, epoch);
+  if (best_is_current_ && early_stopping_.enabled()) best_weights_ = weights_;
+  if (early_stopping_.should_stop()) stopped_early_ = true;
+  if (points_.empty() || points_.back().step() != step_) {
+    points_.emplace_back().set_step(step_);
+    points_.back().set_epoch(static_cast<double>(step_) / static_cast<double>(steps_per_epoch_));
+  }
+  for (const auto& [name, value] : validation_) (*points_.back().mutable_values())[name] = value;
+  return absl::OkStatus();
+}
+
+void GradientDescent::FillProgress(v1::JobProgress* progress) const {
+  progress->set_step(step_);
+  progress->set_total_steps(total_steps_);
+  progress->set_epoch(static_cast<double>(step_) / static_cast<double>(steps_per_epoch_));
+  progress->set_total_epochs(train().epochs());
+  progress->set_train_loss(last_loss_);
+  if (const auto loss = validation_.find("validation/loss"); loss != validation_.end())
+    progress->set_validation_loss(loss->second);
+  if (const auto accuracy = validation_.find("validation/accuracy"); accuracy != validation_.end()) {
+    progress->set_validation_accuracy(accuracy->second);
+  }
+}
+
+absl::StatusOr<v1::TrainResult> GradientDescent::Finish(const std::string& model_directory) {
+  v1::TrainResult result;
+  if (early_stopping_.enabled() && early_stopping_.has_best()) {
+    weights_ = best_weights_;
+    result.set_stop_reason(absl::StrFormat(
+        "%s: the weights of epoch %d with %s %.6g are kept",
+        stopped_early_ ? absl::StrCat("early stopping after ", train().early_stopping().patience(),
+                                      " epochs without improvement")
+                       : "all epochs done",
+        early_stopping_.best_epoch(), early_stopping_.metric(), early_stopping_.best_value()));
+  } else {
+    result.set_stop_reason("all epochs done");
+  }
+  CheckpointManifest manifest = Manifest();
+  for (const auto& [part, name] :
+       {std::pair{Part::kValidation, "validation/"}, std::pair{Part::kTest, "test/"}}) {
+    if (dataset_->size(part) == 0) continue;
+    ASSIGN_OR_RETURN(const Evaluation evaluation,
+                     evaluator_->Evaluate(part, weights_.data(), executor_.get(), collective_, shards_));
+    for (const auto& [metric, value] : evaluation.metrics) (*result.mutable_metrics())[name + metric] = value;
+    if (part == Part::kTest && !evaluation.confusion.empty()) {
+      v1::ConfusionMatrix* matrix = result.mutable_confusion_matrix();
+      matrix->mutable_classes()->Assign(dataset_->classes().begin(), dataset_->classes().end());
+      matrix->mutable_counts()->Assign(evaluation.confusion.begin(), evaluation.confusion.end());
+    }
+  }
+  (*result.mutable_metrics())["train/loss"] = last_loss_;
+  if (collective_->rank() != 0) return result;
+  manifest.metrics.clear();
+  manifest.metrics.insert(result.metrics().begin(), result.metrics().end());
+  std::vector<TensorView> tensors;
+  for (const engine::Parameter& parameter : model_->parameters()) {
+    tensors.push_back({parameter.name, DType::kF32, parameter.shape, weights_.data() + parameter.offset});
+  }
+  std::string metrics_json = "{";
+  for (const auto& [name, value] : manifest.metrics) {
+    absl::StrAppend(&metrics_json, metrics_json.size() > 1 ? "," : "", "\n  \"", name,
+                    "\": ", absl::StrFormat("%.17g", value));
+  }
+  metrics_json += "\n}\n";
+  ASSIGN_OR_RETURN(const std::string sha256,
+                   WriteModel(model_directory, manifest, tensors,
+                              {{"spec.yaml", SpecToYaml(assignment_.spec())},
+                               {"preprocessing.json", dataset_->PreprocessingJson()},
+                               {"metrics.json", metrics_json}}));
+  result.set_model_sha256(sha256);
+  return result;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,85 @@
+// Mini-batch gradient descent, the first program: see program.h for the life cycle and DESIGN's "A step" for
+// why its bits do not depend on the ranks.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "common/base/status.h"
+#include "common/data/dataset.h"
+#include "lockstep/v1/workers.pb.h"
+#include "worker/engine/engine.h"
+#include "worker/trainer/early_stopping.h"
+#include "worker/trainer/evaluation.h"
+#include "worker/trainer/program.h"
+
+namespace lockstep {
+
+class GradientDescent : public Program {
+ public:
+  // Reads and prepares the dataset, builds the model and its fresh weights. `profile` goes into checkpoints.
+  static absl::StatusOr<std::unique_ptr<GradientDescent>> Create(const v1::Assignment& assignment,
+                                                                 const v1::NumericProfile& profile);
+
+  int logical_shards() const override { return train().logical_shards(); }
+  size_t reduction_size() const override { return static_cast<size_t>(model_->gradient_size()); }
+  size_t loop_flags_offset() const override { return model_->flat_size() + engine::kFlag0; }
+  absl::Status Form(Collective* collective, ShardRange shards) override;
+  int64_t step() const override { return step_; }
+  bool done() const override { return step_ >= total_steps_ || stopped_early_; }
+  void Contribute(float* node_sums) override;
+  absl::Status Complete(float* sums) override;
+  bool at_natural_boundary() const override { return step_ % steps_per_epoch_ == 0; }
+  void FillProgress(v1::JobProgress* progress) const override;
+  std::vector<v1::MetricPoint> TakePoints() override { return std::exchange(points_, {}); }
+  double input_seconds() const override { return input_seconds_; }
+  int64_t samples() const override { return samples_; }
+  Snapshot TakeSnapshot() override;
+  absl::Status Restore(const OpenedCheckpoint& checkpoint, bool weights_only) override;
+  std::vector<std::span<float>> StateBuffers() override;
+  std::string StateValues() const override;
+  absl::Status SetStateValues(const std::string& values) override;
+  absl::StatusOr<v1::TrainResult> Finish(const std::string& model_directory) override;
+
+ private:
+  GradientDescent(const v1::Assignment& assignment, const v1::NumericProfile& profile);
+  const v1::TrainSpec& train() const { return assignment_.spec().train(); }
+  int BatchRows() const;
+  absl::Status EndOfEpoch();
+  absl::Status NonFinite(double loss, float norm);
+  CheckpointManifest Manifest() const;
+  std::map<std::string, std::string> Values() const;
+  absl::Status SetValues(const std::map<std::string, std::string>& values);
+
+  v1::Assignment assignment_;
+  v1::NumericProfile profile_;
+  std::unique_ptr<PreparedDataset> dataset_;
+  std::shared_ptr<const engine::Model> model_;
+  std::unique_ptr<engine::Executor> executor_;
+  std::unique_ptr<engine::Optimizer> optimizer_;
+  std::unique_ptr<Evaluator> evaluator_;
+  EarlyStopping early_stopping_;
+  Collective* collective_ = nullptr;
+  ShardRange shards_;
+  int rows_per_shard_ = 0;
+
+  std::vector<float> weights_;       // (flat_size)
+  std::vector<float> best_weights_;  // (flat_size) with early stopping, else empty
+  int64_t step_ = 0;
+  int64_t steps_per_epoch_ = 0;
+  int64_t total_steps_ = 0;
+  int64_t report_every_ = 1;
+  int64_t skipped_in_a_row_ = 0;
+  int64_t skipped_ = 0;
+  bool stopped_early_ = false;
+  bool best_is_current_ = false;  // the current weights are the best so far
+  double last_loss_ = 0;
+  std::map<std::string, double> validation_;  // validation/..., of the last validation
+  std::vector<v1::MetricPoint> points_;
+  double input_seconds_ = 0;
+  int64_t samples_ = 0;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,155 @@
+// The state of GradientDescent: what a checkpoint keeps, what a newcomer receives.
+#include <algorithm>
+#include <cstring>
+#include <map>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "common/spec/spec.h"
+#include "worker/trainer/gradient_descent.h"
+
+namespace lockstep {
+namespace {
+
+void AddTensors(const engine::Model& model, const std::string& prefix, const float* flat,
+                std::vector<TensorView>* tensors) {
+  for (const engine::Parameter& parameter : model.parameters()) {
+    tensors->push_back({absl::StrCat(prefix, parameter.name), DType::kF32, parameter.shape, flat + parameter.offset});
+  }
+}
+
+std::string Shape(const std::vector<int64_t>& shape) {
+  return absl::StrCat("(", absl::StrJoin(shape, ", "), ")");
+}
+
+absl::Status ReadTensors(const engine::Model& model, const std::string& prefix,
+                         const std::vector<SafetensorsFile>& files, const std::string& path, float* flat) {
+  for (const engine::Parameter& parameter : model.parameters()) {
+    const TensorView* tensor = nullptr;
+    for (const SafetensorsFile& file : files) {
+      if (tensor == nullptr) tensor = file.Find(absl::StrCat(prefix, parameter.name));
+    }
+    if (tensor == nullptr) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(path, " has no tensor '", prefix, parameter.name,
+                       "', which this job's model needs: it is of another model"));
+    }
+    if (tensor->dtype != DType::kF32 || tensor->shape != parameter.shape) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(path, ": tensor '", tensor->name, "' has shape ", Shape(tensor->shape),
+                       ", this job's model expects float32 ", Shape(parameter.shape)));
+    }
+    std::memcpy(flat + parameter.offset, tensor->data, parameter.size * sizeof(float));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+CheckpointManifest GradientDescent::Manifest() const {
+  CheckpointManifest manifest;
+  manifest.job_id = assignment_.job_id();
+  manifest.step = step_;
+  manifest.epoch = static_cast<double>(step_) / static_cast<double>(steps_per_epoch_);
+  manifest.spec_hash = SpecHash(assignment_.spec());
+  manifest.dataset_version = absl::StrCat(assignment_.dataset().name(), "@", assignment_.dataset().version());
+  manifest.dataset_fingerprint = assignment_.dataset().fingerprint();
+  manifest.profile = profile_;
+  manifest.metrics = validation_;
+  manifest.program_state = Values();
+  manifest.best = best_is_current_;
+  return manifest;
+}
+
+std::map<std::string, std::string> GradientDescent::Values() const {
+  std::map<std::string, std::string> values = early_stopping_.state();
+  values["step"] = absl::StrCat(step_);
+  values["stopped_early"] = absl::StrCat(stopped_early_ ? 1 : 0);
+  values["skipped_steps"] = absl::StrCat(skipped_);
+  values["skipped_in_a_row"] = absl::StrCat(skipped_in_a_row_);
+  return values;
+}
+
+absl::Status GradientDescent::SetValues(const std::map<std::string, std::string>& values) {
+  RETURN_IF_ERROR(early_stopping_.SetState(values));
+  const auto step = values.find("step");
+  const auto stopped = values.find("stopped_early");
+  const auto skipped = values.find("skipped_steps");
+  const auto in_a_row = values.find("skipped_in_a_row");
+  if (step == values.end() || stopped == values.end() || skipped == values.end() ||
+      in_a_row == values.end() || !absl::SimpleAtoi(step->second, &step_) ||
+      !absl::SimpleAtoi(skipped->second, &skipped_) ||
+      !absl::SimpleAtoi(in_a_row->second, &skipped_in_a_row_)) {
+    return absl::DataLossError(
+        "the program state lacks step, stopped_early or skipped_*: it was written by another program or "
+        "version");
+  }
+  stopped_early_ = stopped->second == "1";
+  return absl::OkStatus();
+}
+
+Snapshot GradientDescent::TakeSnapshot() {
+  Snapshot snapshot;
+  snapshot.content.manifest = Manifest();
+  snapshot.content.files = {{"spec.yaml", SpecToYaml(assignment_.spec())},
+                            {"preprocessing.json", dataset_->PreprocessingJson()}};
+  const std::vector<engine::Optimizer::State> states = optimizer_->state();
+  snapshot.storage.reserve(states.size() + 2);
+  AddTensors(*model_, "", snapshot.storage.emplace_back(weights_).data(), &snapshot.content.model);
+  for (const engine::Optimizer::State& state : states) {
+    const float* copy = snapshot.storage.emplace_back(state.data, state.data + model_->flat_size()).data();
+    AddTensors(*model_, absl::StrCat(state.name, "."), copy, &snapshot.content.optimizer);
+  }
+  if (!best_weights_.empty()) {
+    AddTensors(*model_, "best.", snapshot.storage.emplace_back(best_weights_).data(),
+               &snapshot.content.optimizer);
+  }
+  return snapshot;
+}
+
+absl::Status GradientDescent::Restore(const OpenedCheckpoint& checkpoint, bool weights_only) {
+  const std::string& path = checkpoint.info.path;
+  RETURN_IF_ERROR(ReadTensors(*model_, "", {checkpoint.model}, path, weights_.data()));
+  if (weights_only) {
+    if (!best_weights_.empty()) best_weights_ = weights_;
+    return absl::OkStatus();
+  }
+  const CheckpointManifest& manifest = checkpoint.info.manifest;
+  if (manifest.dataset_fingerprint != assignment_.dataset().fingerprint()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, " was trained on dataset ", manifest.dataset_version, " (fingerprint ",
+                     manifest.dataset_fingerprint, "), this job has ", assignment_.dataset().fingerprint()));
+  }
+  for (const engine::Optimizer::State& state : optimizer_->state()) {
+    RETURN_IF_ERROR(ReadTensors(*model_, absl::StrCat(state.name, "."), checkpoint.optimizer, path, state.data));
+  }
+  if (!best_weights_.empty())
+    RETURN_IF_ERROR(ReadTensors(*model_, "best.", checkpoint.optimizer, path, best_weights_.data()));
+  validation_ = manifest.metrics;
+  return Annotate(SetValues(manifest.program_state), path);
+}
+
+std::vector<std::span<float>> GradientDescent::StateBuffers() {
+  std::vector<std::span<float>> buffers = {weights_};
+  for (const engine::Optimizer::State& state : optimizer_->state()) {
+    buffers.emplace_back(state.data, static_cast<size_t>(model_->flat_size()));
+  }
+  if (!best_weights_.empty()) buffers.emplace_back(best_weights_);
+  return buffers;
+}
+
+std::string GradientDescent::StateValues() const {
+  return absl::StrJoin(Values(), "\n", absl::PairFormatter("="));
+}
+
+absl::Status GradientDescent::SetStateValues(const std::string& values) {
+  std::map<std::string, std::string> map;
+  for (const absl::string_view line : absl::StrSplit(values, '\n', absl::SkipEmpty())) {
+    map.insert(std::pair<std::string, std::string>(absl::StrSplit(line, absl::MaxSplits('=', 1))));
+  }
+  return SetValues(map);
+}
+
+}  // namespace lockstep

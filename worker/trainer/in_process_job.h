@@ -1,0 +1,61 @@
+// For tests: runs the trainers of one job as threads of this process, over real channels and a real
+// collective, with the test in the place of agent and coordinator. Each rank is a TrainerLoop with its own
+// mailbox.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "lockstep/v1/datasets.pb.h"
+#include "lockstep/v1/trainer.pb.h"
+#include "worker/control/channel.h"
+
+namespace lockstep {
+
+class InProcessJob {
+ public:
+  struct Options {
+    v1::JobSpec spec;  // complete
+    v1::Dataset dataset;
+    std::string directory;
+    std::string restore_from;
+    bool weights_only = false;
+    v1::NumericProfile required_profile;  // unset: none
+  };
+  explicit InProcessJob(Options options);
+  ~InProcessJob();
+
+  // Called for each message of each trainer, one at a time.
+  std::function<void(int trainer, const v1::FromTrainer& message)> on_message;
+
+  // Starts generation 1 with `world` trainers, or, later, the next generation with all trainers so far as
+  // survivors and new ones up to `world`.
+  void StartGeneration(int world);
+  void Stop(v1::Stop::Mode mode);
+  // Waits until each trainer reported its end; the last status of each, in order of their start.
+  std::vector<v1::AssignmentStatus> Wait();
+  // Metric points of rank 0, by step.
+  std::map<int64_t, v1::MetricPoint> points();
+
+ private:
+  struct Trainer;
+  void Serve(int index);
+  void Order(Trainer& trainer, int rank, int world);
+
+  const Options options_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<std::unique_ptr<Trainer>> trainers_;
+  int64_t generation_ = 0;
+  int world_ = 0;
+  std::map<int64_t, std::map<int, std::string>> addresses_;
+  std::map<int64_t, v1::MetricPoint> points_;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,188 @@
+#include "worker/trainer/loop.h"
+
+#include <chrono>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "spdlog/spdlog.h"
+#include "worker/trainer/gradient_descent.h"
+
+namespace lockstep {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double SecondsBetween(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+// The loop's numbers in each reduction: how many ranks wish it.
+enum Flag { kChangeOver = 0, kPause = 1, kCancel = 2 };
+
+// How long a rank whose collective broke waits to hear why before it reports the break itself: a peer's death
+// reaches the coordinator through that peer's agent, with its signal and its log, and is the better reason.
+constexpr absl::Duration kWaitForReason = absl::Seconds(10);
+
+}  // namespace
+
+TrainerLoop::TrainerLoop(const Options& options, Mailbox* mailbox, Channel* channel,
+                         v1::Assignment assignment)
+    : options_(options),
+      mailbox_(mailbox),
+      reporter_(channel, assignment),
+      assignment_(std::move(assignment)) {}
+
+void TrainerLoop::Run() {
+  reporter_.Status(v1::ASSIGNMENT_STATE_STARTING, 0);
+  absl::Status status = RunProgram();
+  const bool stopped = mailbox_->stop() != v1::Stop::MODE_UNSPECIFIED;
+  if (absl::IsUnavailable(status) && !stopped)
+    mailbox_->WaitForOrder(assignment_.generation(), kWaitForReason);
+  checkpointer_.reset();
+  if (status.ok()) return;
+  const int64_t step = program_ ? program_->step() : 0;
+  if ((absl::IsAborted(status) || absl::IsUnavailable(status)) &&
+      mailbox_->stop() != v1::Stop::MODE_UNSPECIFIED) {
+    reporter_.Status(v1::ASSIGNMENT_STATE_STOPPED, step);
+    return;
+  }
+  spdlog::error("job {}: {}", assignment_.job_name(), std::string(status.message()));
+  reporter_.Status(v1::ASSIGNMENT_STATE_FAILED, step, std::string(status.message()));
+}
+
+absl::Status TrainerLoop::CheckProfile() const {
+  if (!assignment_.spec().reproducible() || !assignment_.has_required_profile()) return absl::OkStatus();
+  const v1::NumericProfile& want = assignment_.required_profile();
+  if (want.SerializeAsString() == options_.profile.SerializeAsString()) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("the job's bits were begun on {", want.ShortDebugString(), "}, this device computes on {",
+                   options_.profile.ShortDebugString(),
+                   "}: run it on a matching worker, or submit it with `reproducible: false`"));
+}
+
+absl::Status TrainerLoop::RunProgram() {
+  RETURN_IF_ERROR(CheckProfile());
+  ASSIGN_OR_RETURN(program_, GradientDescent::Create(assignment_, options_.profile));
+  if (assignment_.survivors().empty() && !assignment_.restore_from().empty()) {
+    ASSIGN_OR_RETURN(const OpenedCheckpoint checkpoint, OpenCheckpoint(assignment_.restore_from()));
+    RETURN_IF_ERROR(program_->Restore(checkpoint, assignment_.weights_only()));
+    spdlog::info("starts from {} (step {})", assignment_.restore_from(), program_->step());
+  }
+  while (true) {
+    RETURN_IF_ERROR(FormGeneration());
+    ASSIGN_OR_RETURN(const Outcome outcome, StepUntilBoundary());
+    switch (outcome) {
+      case Outcome::kDone:
+        return Finish();
+      case Outcome::kPaused:
+        if (checkpointer_) {
+          RETURN_IF_ERROR(Annotate(checkpointer_->WriteNow(*program_),
+                                   "the job was to pause but its checkpoint could not be written"));
+        }
+        reporter_.Step(*program_, times_, /*flush=*/true);
+        reporter_.Status(v1::ASSIGNMENT_STATE_STOPPED, program_->step(), "paused");
+        return absl::OkStatus();
+      case Outcome::kCancelled:
+        reporter_.Step(*program_, times_, /*flush=*/true);
+        reporter_.Status(v1::ASSIGNMENT_STATE_STOPPED, program_->step(), "cancelled");
+        return absl::OkStatus();
+      case Outcome::kNextGeneration: {
+        std::optional<v1::Assignment> next = mailbox_->TakeAssignmentAbove(assignment_.generation());
+        spdlog::info("step {}: changes over to generation {} with {} ranks", program_->step(),
+                     next->generation(), next->world());
+        reporter_.Step(*program_, times_, /*flush=*/true);
+        assignment_ = *std::move(next);
+        reporter_.SetAssignment(assignment_);
+        collective_.reset();
+        break;
+      }
+    }
+  }
+}
+
+absl::Status TrainerLoop::FormGeneration() {
+  const int shards = program_->logical_shards();
+  CollectiveOptions options;
+  options.rank = assignment_.rank();
+  options.world = assignment_.world();
+  options.shards = shards;
+  options.n = program_->reduction_size();
+  options.host = options_.host;
+  options.spin = assignment_.world() <= static_cast<int>(std::thread::hardware_concurrency());
+  const int64_t generation = assignment_.generation();
+  ASSIGN_OR_RETURN(collective_, MakeCollective(options, [&](const std::string& mine) {
+                     reporter_.Rendezvous(mine);
+                     return mailbox_->WaitForRendezvous(generation);
+                   }));
+  const ShardRange range = ShardsOfRank(shards, options.world, options.rank);
+  nodes_ = MaximalNodes(shards, range).size();
+  node_sums_.assign(nodes_ * options.n, 0.0f);
+  sums_.assign(options.n, 0.0f);
+  RETURN_IF_ERROR(ShareState());
+  RETURN_IF_ERROR(program_->Form(collective_.get(), range));
+  if (options.rank == 0 && !checkpointer_) {
+    checkpointer_ =
+        std::make_unique<Checkpointer>(assignment_.spec().checkpoint(), CheckpointDirectory(), &reporter_);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TrainerLoop::ShareState() {
+  if (assignment_.survivors().empty() || assignment_.world() == 1) return absl::OkStatus();
+  const int root = assignment_.survivors(0);
+  std::string values = program_->StateValues();
+  uint64_t size = values.size();
+  RETURN_IF_ERROR(collective_->Broadcast(&size, sizeof(size), root));
+  values.resize(size);
+  RETURN_IF_ERROR(collective_->Broadcast(values.data(), size, root));
+  for (const std::span<float> buffer : program_->StateBuffers()) {
+    RETURN_IF_ERROR(collective_->Broadcast(buffer.data(), buffer.size_bytes(), root));
+  }
+  return program_->SetStateValues(values);
+}
+
+absl::StatusOr<TrainerLoop::Outcome> TrainerLoop::StepUntilBoundary() {
+  float* flags = node_sums_.data() + program_->loop_flags_offset();
+  const float* agreed = sums_.data() + program_->loop_flags_offset();
+  while (!program_->done()) {
+    const Clock::time_point start = Clock::now();
+    program_->Contribute(node_sums_.data());
+    const v1::Stop::Mode stop = mailbox_->stop();
+    flags[kChangeOver] = mailbox_->HasAssignmentAbove(assignment_.generation()) ? 1.0f : 0.0f;
+    flags[kPause] = stop == v1::Stop::MODE_PAUSE ? 1.0f : 0.0f;
+    flags[kCancel] = stop == v1::Stop::MODE_CANCEL ? 1.0f : 0.0f;
+    const Clock::time_point computed = Clock::now();
+    RETURN_IF_ERROR(collective_->OrderedSum(node_sums_.data(), sums_.data()));
+    const Clock::time_point summed = Clock::now();
+    const bool change_over = agreed[kChangeOver] == static_cast<float>(assignment_.world());
+    const bool pause = agreed[kPause] > 0, cancel = agreed[kCancel] > 0;
+    RETURN_IF_ERROR(program_->Complete(sums_.data()));
+    const Clock::time_point completed = Clock::now();
+    times_.compute += SecondsBetween(start, computed) + SecondsBetween(summed, completed);
+    times_.communication += SecondsBetween(computed, summed);
+    if (checkpointer_ && !program_->done()) {
+      checkpointer_->MaybeWrite(*program_);
+      times_.checkpoint += SecondsBetween(completed, Clock::now());
+    }
+    reporter_.Step(*program_, times_, /*flush=*/false);
+    if (program_->done()) break;
+    if (cancel) return Outcome::kCancelled;
+    if (pause) return Outcome::kPaused;
+    if (change_over) return Outcome::kNextGeneration;
+  }
+  return Outcome::kDone;
+}
+
+absl::Status TrainerLoop::Finish() {
+  reporter_.Step(*program_, times_, /*flush=*/true);
+  if (checkpointer_) {
+    // The final checkpoint is a convenience (`from:` this job); the model below is the job's result.
+    (void)checkpointer_->WriteNow(*program_);
+  }
+  ASSIGN_OR_RETURN(const v1::TrainResult result, program_->Finish(assignment_.job_directory() + "/model"));
+  reporter_.Status(v1::ASSIGNMENT_STATE_SUCCEEDED, program_->step(), result.stop_reason(), &result);
+  return absl::OkStatus();
+}
+
+}  // namespace lockstep

@@ -1,0 +1,63 @@
+// The trainer's loop: forms a generation, steps until the program is done or the ranks agree to stop or to
+// change over, and reports.
+//
+//   assignment -> prepare -> form -> step ... step -> finish          -> SUCCEEDED
+//                             ^        |-- all ranks hold a newer assignment: form that generation
+//                             |        |-- pause: checkpoint           -> STOPPED
+//                             |        |-- cancel                      -> STOPPED
+//                             +--------+
+//
+// Agreement costs nothing: each rank adds its wishes to the step's reduction, so that all see the same sums
+// at the same boundary.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/base/status.h"
+#include "lockstep/v1/workers.pb.h"
+#include "worker/collective/collective.h"
+#include "worker/trainer/checkpointer.h"
+#include "worker/trainer/mailbox.h"
+#include "worker/trainer/program.h"
+#include "worker/trainer/reporter.h"
+
+namespace lockstep {
+
+class TrainerLoop {
+ public:
+  struct Options {
+    std::string host = "127.0.0.1";  // address that peers can reach this trainer at
+    v1::NumericProfile profile;
+  };
+
+  TrainerLoop(const Options& options, Mailbox* mailbox, Channel* channel, v1::Assignment assignment);
+
+  // Runs the assignment to its end and reports it. The process exits afterwards.
+  void Run();
+
+ private:
+  enum class Outcome { kDone, kNextGeneration, kPaused, kCancelled };
+
+  absl::Status RunProgram();
+  absl::Status CheckProfile() const;
+  absl::Status FormGeneration();
+  absl::Status ShareState();
+  absl::StatusOr<Outcome> StepUntilBoundary();
+  absl::Status Finish();
+  std::string CheckpointDirectory() const { return assignment_.job_directory() + "/checkpoints"; }
+
+  const Options options_;
+  Mailbox* const mailbox_;
+  Reporter reporter_;
+  v1::Assignment assignment_;
+  std::unique_ptr<Program> program_;
+  std::unique_ptr<Collective> collective_;
+  std::unique_ptr<Checkpointer> checkpointer_;  // rank 0 only
+  std::vector<float> node_sums_, sums_;
+  size_t nodes_ = 0;
+  StepTimes times_;
+};
+
+}  // namespace lockstep

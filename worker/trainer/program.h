@@ -1,0 +1,75 @@
+// What trainers run. The loop (generations, rendezvous, stops), the collective, checkpoints and newcomers
+// know a program only through this interface; gradient descent is the first one.
+//
+// Life: Create (from an assignment) -> Restore? -> { Form -> { Contribute -> Complete }* }* -> Finish.
+// All ranks hold the same state between steps; what differs between ranks is only which logical shards they
+// work on.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "common/base/status.h"
+#include "common/checkpoint/checkpoint.h"
+#include "common/numerics/reduction_tree.h"
+#include "lockstep/v1/workers.pb.h"
+#include "worker/collective/collective.h"
+
+namespace lockstep {
+
+// A copy of a program's state, to be written by another thread while training goes on.
+struct Snapshot {
+  std::vector<std::vector<float>> storage;  // what the views of `content` point into
+  CheckpointContent content;
+};
+
+class Program {
+ public:
+  virtual ~Program() = default;
+
+  virtual int logical_shards() const = 0;
+  // Floats summed over the shards in each step.
+  virtual size_t reduction_size() const = 0;
+  // Where in those floats the loop may put `kLoopFlags` numbers of its own.
+  static constexpr int kLoopFlags = 4;
+  virtual size_t loop_flags_offset() const = 0;
+
+  // A generation has formed: this rank works on `shards` from now on. `collective` lives until the next Form.
+  virtual absl::Status Form(Collective* collective, ShardRange shards) = 0;
+
+  virtual int64_t step() const = 0;  // steps done
+  virtual bool done() const = 0;
+
+  // The local part of the next step: (MaximalNodes of the shards, reduction_size()).
+  virtual void Contribute(float* node_sums) = 0;
+  // The rest of it, from the sum over all shards (scratch afterwards): identical on each rank. A failure
+  // fails the job.
+  virtual absl::Status Complete(float* sums) = 0;
+  // Did Complete just end a unit (an epoch) after which a checkpoint is natural?
+  virtual bool at_natural_boundary() const = 0;
+
+  // Where training stands, for people: all fields but the times. Metric points since the last call. Seconds
+  // spent waiting for input so far.
+  virtual void FillProgress(v1::JobProgress* progress) const = 0;
+  virtual std::vector<v1::MetricPoint> TakePoints() = 0;
+  virtual double input_seconds() const = 0;
+  virtual int64_t samples() const = 0;
+
+  // State to save, to restore, and to hand to newcomers: flat buffers of the same sizes on each rank, plus a
+  // few named values.
+  virtual Snapshot TakeSnapshot() = 0;
+  virtual absl::Status Restore(const OpenedCheckpoint& checkpoint, bool weights_only) = 0;
+  virtual std::vector<std::span<float>> StateBuffers() = 0;
+  virtual std::string StateValues() const = 0;
+  virtual absl::Status SetStateValues(const std::string& values) = 0;
+
+  // Collective: after the last step. Rank 0 leaves the model in `model_directory` and returns the result.
+  virtual absl::StatusOr<v1::TrainResult> Finish(const std::string& model_directory) = 0;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,53 @@
+// What a trainer tells its agent, which passes it on to the coordinator. Sends are small and never wait for
+// the network. Thread-safe (the checkpoint writer reports too).
+#pragma once
+
+#include <chrono>
+#include <string>
+
+#include "absl/time/time.h"
+#include "lockstep/v1/trainer.pb.h"
+#include "lockstep/v1/workers.pb.h"
+#include "worker/control/channel.h"
+#include "worker/trainer/program.h"
+
+namespace lockstep {
+
+// Where the wall clock of the steps went, in seconds.
+struct StepTimes {
+  double compute = 0;
+  double communication = 0;
+  double checkpoint = 0;
+};
+
+class Reporter {
+ public:
+  Reporter(Channel* channel, const v1::Assignment& assignment);
+
+  void SetAssignment(const v1::Assignment& assignment);
+  void Status(v1::AssignmentState state, int64_t step, const std::string& message = "",
+              const v1::TrainResult* result = nullptr);
+  void Rendezvous(const std::string& address);
+  void Checkpoint(const CheckpointInfo& info, const std::vector<std::string>& removed, absl::Duration took);
+  void CheckpointProblem(int64_t step, const std::string& problem);
+
+  // After each step, from the loop. Sends progress and points (rank 0) and times (all) when kFlushInterval
+  // has passed, or now if `flush`.
+  void Step(Program& program, const StepTimes& times, bool flush);
+
+ private:
+  static constexpr std::chrono::milliseconds kFlushInterval{100};
+
+  Channel* const channel_;
+  std::string job_id_;
+  std::string device_;
+  int64_t generation_ = 0;
+  int rank_ = 0;
+  bool first_step_done_ = false;
+  absl::Time first_step_at_;
+  std::chrono::steady_clock::time_point generation_start_, last_flush_;
+  int64_t samples_at_start_ = 0;
+  int64_t step_at_start_ = 0;
+};
+
+}  // namespace lockstep
