@@ -29,8 +29,7 @@ class Pipeline {
   void Run(int outstanding) {
     for (int i = 0; i < std::min(outstanding, count_); ++i) Next();
     absl::MutexLock lock(&mutex_);
-    mutex_.Await(absl::Condition(
-        +[](Pipeline* self) { return self->finished_ == self->count_; }, this));
+    mutex_.Await(absl::Condition(this, &Pipeline::Finished));
   }
   std::vector<double> latencies() {
     absl::MutexLock lock(&mutex_);
@@ -48,6 +47,8 @@ class Pipeline {
     v1::SubmitJobResponse response;
     absl::Time started = absl::Now();
   };
+
+  bool Finished() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return finished_ == count_; }
 
   void Next() {
     auto call = std::make_shared<Call>();
