@@ -112,7 +112,10 @@ absl::StatusOr<std::string> Inflate(std::string_view stored, size_t limit) {
   return content;
 }
 
-absl::StatusOr<FileBytes> FileBytes::Open(const std::string& path) {
+absl::StatusOr<FileBytes> FileBytes::Open(const std::string& path) { return Open(path, true); }
+absl::StatusOr<FileBytes> FileBytes::OpenStored(const std::string& path) { return Open(path, false); }
+
+absl::StatusOr<FileBytes> FileBytes::Open(const std::string& path, bool decompress) {
   if (path.empty()) return absl::InvalidArgumentError("dataset.path is empty: give the file's path");
   // O_NONBLOCK: a FIFO must not hold us up; it is refused below.
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -146,7 +149,7 @@ absl::StatusOr<FileBytes> FileBytes::Open(const std::string& path) {
       file.stored_owner_ = std::move(bytes);
     }
     file.content_ = file.stored_;
-    if (size >= 2 && file.stored_[0] == '\x1f' && file.stored_[1] == '\x8b') {
+    if (decompress && size >= 2 && file.stored_[0] == '\x1f' && file.stored_[1] == '\x8b') {
       absl::StatusOr<std::string> inflated = Inflate(file.stored_, kMaxInflatedBytes);
       if (!inflated.ok()) return Annotate(inflated.status(), path);
       if (inflated->empty()) {

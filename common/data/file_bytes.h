@@ -22,10 +22,15 @@ class FileBytes {
   // gzip.
   static absl::StatusOr<FileBytes> Open(const std::string& path);
 
+  // Without decompressing: content() is stored().
+  static absl::StatusOr<FileBytes> OpenStored(const std::string& path);
+
   std::string_view stored() const { return stored_; }    // what lies on disk
   std::string_view content() const { return content_; }  // decompressed
 
  private:
+  static absl::StatusOr<FileBytes> Open(const std::string& path, bool decompress);
+
   std::shared_ptr<const void> stored_owner_;
   std::shared_ptr<const void> content_owner_;
   std::string_view stored_;

@@ -56,13 +56,9 @@ v1::DatasetSpec PinnedSpec(const v1::Dataset& dataset) {
 }
 
 absl::Status CheckFingerprint(const v1::Dataset& dataset) {
-  std::vector<FileBytes> files;
-  for (const std::string& path : {dataset.path(), dataset.labels_path()}) {
-    if (path.empty()) continue;
-    ASSIGN_OR_RETURN(FileBytes file, FileBytes::Open(path));
-    files.push_back(std::move(file));
-  }
-  ASSIGN_OR_RETURN(const std::string fingerprint, FingerprintFiles(files));
+  std::vector<std::string> paths{dataset.path()};
+  if (!dataset.labels_path().empty()) paths.push_back(dataset.labels_path());
+  ASSIGN_OR_RETURN(const std::string fingerprint, FingerprintPaths(paths));
   if (fingerprint == dataset.fingerprint()) return absl::OkStatus();
   return absl::DataLossError(
       absl::StrCat(dataset.path(), ": has changed since dataset ", dataset.name(), "@", dataset.version(),

@@ -88,6 +88,15 @@ absl::StatusOr<std::string> FingerprintFiles(const std::vector<FileBytes>& files
   return absl::BytesToHexString({reinterpret_cast<const char*>(canonical.digest), sizeof canonical.digest});
 }
 
+absl::StatusOr<std::string> FingerprintPaths(const std::vector<std::string>& paths) {
+  std::vector<FileBytes> files;
+  for (const std::string& path : paths) {
+    ASSIGN_OR_RETURN(FileBytes file, FileBytes::OpenStored(path));
+    files.push_back(std::move(file));
+  }
+  return FingerprintFiles(files);
+}
+
 absl::StatusOr<Table> LoadTable(const v1::DatasetSpec& spec) {
   try {
     return Load(spec);

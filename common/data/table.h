@@ -33,7 +33,8 @@ struct Table {
 // Reads the files of `spec` whole. Errors as InspectDataset.
 absl::StatusOr<Table> LoadTable(const v1::DatasetSpec& spec);
 
-// The files' bytes and their fingerprint alone, without parsing.
+// The fingerprint of `files`, without parsing them.
 absl::StatusOr<std::string> FingerprintFiles(const std::vector<FileBytes>& files);
+absl::StatusOr<std::string> FingerprintPaths(const std::vector<std::string>& paths);
 
 }  // namespace lockstep
