@@ -172,6 +172,8 @@ absl::Status Child::Signal(int signal) {
   return absl::OkStatus();
 }
 
+bool Child::WaitUntilEnded(absl::Duration timeout) const { return WaitForReadable(pidfd_, timeout) != 0; }
+
 ExitStatus Child::Wait() {
   while (!exit_.has_value()) {
     int status = 0;
@@ -191,7 +193,7 @@ ExitStatus Child::Wait() {
 }
 
 std::optional<ExitStatus> Child::TryWait(absl::Duration timeout) {
-  if (!exit_.has_value() && WaitForReadable(pidfd_, timeout) == 0) return std::nullopt;
+  if (!exit_.has_value() && !WaitUntilEnded(timeout)) return std::nullopt;
   return Wait();
 }
 

@@ -57,6 +57,8 @@ class Child {
 
   // Never reaches another process that got the same pid. NOT_FOUND: it has ended.
   absl::Status Signal(int signal);
+  // Blocks until it ends (true) or `timeout` is over; does not reap. From any thread, beside all others.
+  bool WaitUntilEnded(absl::Duration timeout) const;
   // Blocks until it ends, and reaps it. Repeated calls return the same.
   ExitStatus Wait();
   // Blocks for at most `timeout`; nullopt: it still runs.

@@ -1,0 +1,134 @@
+// One device of this node: the trainer process that stands ready for it, and the order that it works on.
+//
+//   the trainer    (none) --start--> warming --TrainerReady--> warm --final status--> ending --exit--> (none)
+//                  warming, warm --exit--> (none), after a pause that grows; five quick deaths: broken for a
+//                  while
+//
+//   the order      (none) --Assign--> fetching --dataset is here--> waiting --trainer is warm--> given --+
+//                    ^                    |                            |                                 |
+//                    +--------------------+---- Stop, a failed fetch --+-- final status, exit, kill -----+
+//
+// Every order ends with exactly one final status, whoever ends it: the trainer's own, or CRASHED when the
+// process died, STOPPED when it was killed by Stop ABORT, FAILED when it could not be started.
+// All calls on the loop's thread.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "worker/agent/backoff.h"
+#include "worker/agent/job_log.h"
+#include "worker/agent/loop.h"
+#include "worker/agent/trainer_process.h"
+
+namespace lockstep {
+
+class WorkerMetrics;
+
+// What a slot needs of the agent. Called on the loop's thread.
+class SlotHost {
+ public:
+  virtual ~SlotHost() = default;
+  virtual void Report(v1::AssignmentStatus status) = 0;
+  virtual void Relay(v1::ConnectRequest message) = 0;  // progress, rendezvous, checkpoint
+  virtual void RelayLog(const std::string& job_id, v1::LogLine line) = 0;
+  // The orders of `job_id` on `device` that have not ended, oldest first.
+  virtual std::vector<v1::AssignmentStatus> Running(const std::string& job_id, const std::string& device) = 0;
+  // Starts to make the dataset local; `done` comes on the loop. The result cancels it.
+  virtual std::function<void()> Localize(const v1::Dataset& dataset,
+                                         std::function<void(absl::StatusOr<v1::Dataset>)> done) = 0;
+  virtual void SlotChanged() = 0;  // warm, broken, busy or free
+};
+
+class Slot {
+ public:
+  struct Options {
+    TrainerProcess::Options trainer;
+    std::string log_directory;                         // <data-dir>/logs
+    absl::Duration ready_timeout = absl::Seconds(60);  // start to TrainerReady
+    absl::Duration exit_grace = absl::Seconds(5);      // final status to exit
+    absl::Duration quick_death = absl::Seconds(10);    // an idle trainer that lived less than this
+    int quick_deaths = 5;                              // so many in a row: broken
+    absl::Duration broken_pause = absl::Seconds(30);   // until the next try
+  };
+
+  // Pointers must outlive this object.
+  Slot(const Options& options, Loop* loop, SlotHost* host, WorkerMetrics* metrics);
+  ~Slot();
+
+  // Starts the first trainer. An error: the program cannot be executed at all.
+  absl::Status Start();
+
+  // Orders. Stale ones (a lower generation, another job's) are ignored and logged.
+  void Assign(v1::Assignment assignment);
+  void Deliver(const v1::RendezvousReady& rendezvous);
+  void Stop(const v1::Stop& stop);
+
+  const std::string& device() const { return device_; }
+  // Set once a trainer has been warm.
+  const std::optional<v1::NumericProfile>& profile() const { return profile_; }
+  bool broken() const { return broken_; }
+  const std::string& broken_reason() const { return broken_reason_; }
+  bool busy() const { return order_.has_value(); }
+  // Published and not answered yet: to be repeated when a stream opens.
+  const std::optional<v1::RendezvousAddress>& unanswered_rendezvous() const { return rendezvous_; }
+
+ private:
+  enum class Stage { kFetching, kWaiting, kGiven };
+
+  absl::Status StartTrainer();
+  void StartTrainerAfter(absl::Duration delay);
+  void OnMessage(v1::FromTrainer message);
+  void OnReady(const v1::TrainerReady& ready);
+  void OnStatus(v1::AssignmentStatus status);
+  void OnTimes(const v1::TrainerTimes& times);
+  void OnLines(std::vector<TrainerLine> lines);
+  void OnExit(ExitStatus exit);
+  void OnIdleDeath(ExitStatus exit);
+  void Begin(v1::Assignment assignment);
+  void ChangeOver(v1::Assignment assignment);
+  void OnLocalized(int64_t token, absl::StatusOr<v1::Dataset> dataset);
+  void Give();
+  void ReportOrder(v1::AssignmentState state, const std::string& message, ExitStatus exit = {});
+  void DropOrder();
+  bool Concerns(const std::string& order, const std::string& job_id, int64_t generation) const;
+
+  const Options options_;
+  Loop* const loop_;
+  SlotHost* const host_;
+  WorkerMetrics* const metrics_;
+  const std::string device_;
+
+  std::unique_ptr<TrainerProcess> trainer_;
+  int64_t trainer_number_ = 0;  // tells timers of an earlier trainer from this one's
+  absl::Time trainer_started_;
+  bool warm_ = false;
+  bool ending_ = false;  // its order has ended; it is about to exit
+  std::deque<std::string> tail_;
+  v1::TrainerTimes times_;
+  std::optional<v1::NumericProfile> profile_;
+
+  Backoff restart_backoff_;
+  int quick_deaths_ = 0;
+  bool broken_ = false;
+  std::string broken_reason_;
+
+  std::optional<v1::Assignment> order_;
+  Stage stage_ = Stage::kFetching;
+  int64_t fetch_token_ = 0;
+  std::function<void()> cancel_fetch_;
+  bool aborted_ = false;   // Stop ABORT: its death is no crash
+  std::string ended_job_;  // the last order, to recognise its repetition
+  int64_t ended_generation_ = 0;
+  std::optional<v1::RendezvousAddress> rendezvous_;
+  JobLog log_;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,161 @@
+// lockstep-worker: the agent of one node.
+#include <signal.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <thread>
+
+#include "absl/strings/ascii.h"
+#include "common/base/version.h"
+#include "common/logging/logging.h"
+#include "common/metrics/metrics_server.h"
+#include "common/net/address.h"
+#include "worker/agent/agent.h"
+
+namespace lockstep {
+namespace {
+
+constexpr char kExamples[] = R"(Examples:
+  lockstep-worker                                     join the coordinator on this machine, one trainer per core
+  lockstep-worker --cpu-slots 2 --name second --metrics-listen ""
+                                                      another worker on this machine, under a name of its own
+  lockstep-worker --coordinator 10.0.0.5:7070 --advertise-host 10.0.0.7
+                                                      join a coordinator on another node
+  lockstep-worker --metrics-listen 127.0.0.1:0        any free port for /metrics
+
+SIGTERM drains: work is taken away, then the worker exits. A second one exits at once.)";
+
+std::string HostName() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof(name) - 1) == 0 ? name : "localhost";
+}
+
+std::string DefaultDataDir() {
+  if (const char* state = std::getenv("XDG_STATE_HOME"); state != nullptr && *state == '/') {
+    return absl::StrCat(state, "/lockstep-worker");
+  }
+  const char* home = std::getenv("HOME");
+  return absl::StrCat(home != nullptr && *home != '\0' ? home : "/tmp", "/.local/state/lockstep-worker");
+}
+
+std::string BesideThisProgram(const std::string& name) {
+  std::error_code error;
+  const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
+  return error ? name : (self.parent_path() / name).string();
+}
+
+absl::Status CheckName(const std::string& name) {
+  const bool plain = std::all_of(name.begin(), name.end(), [](unsigned char c) {
+    return absl::ascii_isalnum(c) || c == '-' || c == '_' || c == '.';
+  });
+  if (plain && !name.empty() && name.size() <= 63) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("--name '", name, "': expected 1 to 63 letters, digits, '.', '-' or '_', such as node-1"));
+}
+
+struct Flags {
+  Agent::Options agent;
+  std::string metrics_listen = "127.0.0.1:7072";
+  std::string log_level = "info";
+  int ready_fd = -1;
+};
+
+absl::Status Check(const Flags& flags) {
+  RETURN_IF_ERROR(CheckName(flags.agent.name));
+  RETURN_IF_ERROR(Annotate(ParseHostPort(flags.agent.coordinator).status(), "--coordinator"));
+  std::error_code error;
+  std::filesystem::create_directories(flags.agent.data_dir, error);
+  if (error || ::access(flags.agent.data_dir.c_str(), W_OK) != 0) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("--data-dir ", flags.agent.data_dir, " cannot be written",
+                     error ? absl::StrCat(": ", error.message()) : "", "; choose another folder"));
+  }
+  return absl::OkStatus();
+}
+
+// Writes all of `text`, in one go for a pipe.
+void Tell(int fd, const std::string& text) {
+  if (::write(fd, text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+    LogWarning("cannot write to --ready-fd", {{"fd", fd}});
+  }
+  ::close(fd);
+}
+
+int Fail(const absl::Status& status) {
+  LogError("lockstep-worker cannot go on", {{"error", status.message()}});
+  return 1;
+}
+
+int Main(const Flags& flags) {
+  if (absl::Status status = InitLogging("worker", flags.log_level); !status.ok()) return Fail(status);
+  if (absl::Status status = Check(flags); !status.ok()) return Fail(status);
+  ::signal(SIGPIPE, SIG_IGN);
+  // Taken by one thread; blocked before there is any other.
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (int signal : {SIGTERM, SIGINT, SIGUSR1}) sigaddset(&signals, signal);
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+
+  auto metrics = MetricsServer::Start({.listen = flags.metrics_listen, .daemon = "worker"});
+  if (!metrics.ok()) return Fail(metrics.status());
+  Agent::Options options = flags.agent;
+  options.on_ready = [&] {
+    if (flags.ready_fd >= 0)
+      Tell(flags.ready_fd, absl::StrCat("ready metrics=", (*metrics)->address(), "\n"));
+  };
+  absl::Status result;
+  {
+    Agent agent(options, &(*metrics)->registry());
+    std::thread signal_thread([&] {
+      for (int signal = 0; ::sigwait(&signals, &signal) == 0 && signal != SIGUSR1;) agent.Drain();
+    });
+    result = agent.Run();
+    ::pthread_kill(signal_thread.native_handle(), SIGUSR1);
+    signal_thread.join();
+  }
+  if (!result.ok()) return Fail(result);
+  LogInfo("drained, bye");
+  return 0;
+}
+
+}  // namespace
+}  // namespace lockstep
+
+int main(int argc, char** argv) {
+  lockstep::Flags flags;
+  lockstep::Agent::Options& agent = flags.agent;
+  agent.host = lockstep::HostName();
+  agent.name = agent.host;
+  agent.cpu_slots = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  agent.data_dir = lockstep::DefaultDataDir();
+  agent.slot.trainer.program = lockstep::BesideThisProgram("lockstep-trainer");
+
+  CLI::App app("lockstep-worker: offers this machine's devices to a lockstep coordinator and trains for it.");
+  app.footer(lockstep::kExamples);
+  app.add_option("--coordinator", agent.coordinator, "its gRPC address, HOST:PORT")->capture_default_str();
+  app.add_option("--name", agent.name, "unique on the coordinator; default: the host's name");
+  app.add_option("--cpu-slots", agent.cpu_slots, "trainers on this machine; default: one per core")
+      ->check(CLI::Range(1, 1024));
+  app.add_option("--data-dir", agent.data_dir, "dataset cache and trainer logs")->capture_default_str();
+  app.add_option("--metrics-listen", flags.metrics_listen, "HOST:PORT for /metrics; empty: off")
+      ->capture_default_str();
+  app.add_option("--advertise-host", agent.slot.trainer.advertise_host,
+                 "address at which trainers of other workers reach those here")
+      ->capture_default_str();
+  app.add_option("--trainer", agent.slot.trainer.program, "trainer program; default: beside this one");
+  app.add_option("--ready-fd", flags.ready_fd,
+                 "descriptor that gets 'ready metrics=HOST:PORT' once registered");
+  app.add_option("--log-level", flags.log_level, "debug, info, warning, error or off")->capture_default_str();
+  app.set_version_flag("--version", lockstep::Version());
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  return lockstep::Main(flags);
+}
