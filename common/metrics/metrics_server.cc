@@ -58,6 +58,8 @@ void MetricsServer::Add(const std::shared_ptr<prometheus::Collectable>& collecta
   if (impl_->exposer != nullptr) impl_->exposer->RegisterCollectable(collectable);
 }
 
+void MetricsServer::Stop() { impl_->exposer.reset(); }
+
 int MetricsServer::port() const { return impl_->exposer == nullptr ? 0 : impl_->address.port; }
 
 std::string MetricsServer::address() const {

@@ -35,6 +35,9 @@ class MetricsServer {
   // Scraped too, for as long as the caller keeps it alive.
   void Add(const std::shared_ptr<prometheus::Collectable>& collectable);
 
+  // Takes the HTTP server down, which takes up to a second; the registry stays. The destructor does the same.
+  void Stop();
+
   int port() const;             // 0: no HTTP server
   std::string address() const;  // "127.0.0.1:7071"; empty: no HTTP server
 

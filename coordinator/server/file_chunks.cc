@@ -58,14 +58,4 @@ absl::Status FileChunks::Read(std::string* data) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<ByteRange> ShardRange(int64_t size, int64_t shard, int64_t shards) {
-  if (shards < 1 || shard < 0 || shard >= shards) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("shard ", shard, " of ", shards, ": expected 0 <= shard < shards"));
-  }
-  const int64_t length = size / shards + (size % shards != 0 ? 1 : 0);
-  if (length == 0 || shard > size / length) return ByteRange{size, size};
-  return ByteRange{shard * length, std::min(size, shard * length + length)};
-}
-
 }  // namespace lockstep

@@ -39,12 +39,4 @@ class FileChunks {
   const int64_t end_;
 };
 
-// Where shard `shard` of `shards` of a file of `size` bytes begins and ends: contiguous, equal but for the
-// last. INVALID_ARGUMENT: not 0 <= shard < shards.
-struct ByteRange {
-  int64_t begin = 0;
-  int64_t end = 0;
-};
-absl::StatusOr<ByteRange> ShardRange(int64_t size, int64_t shard, int64_t shards);
-
 }  // namespace lockstep

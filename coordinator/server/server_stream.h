@@ -52,7 +52,7 @@ class ServerStream final : public grpc::ServerWriteReactor<Response>,
       if (state_ != State::kIdle) return;
       state_ = State::kPulling;
     }
-    Pull();
+    SchedulePull();
   }
 
   void End(absl::Status status) override {
@@ -86,7 +86,7 @@ class ServerStream final : public grpc::ServerWriteReactor<Response>,
     if (finish) {
       FinishNow();
     } else {
-      Pull();
+      SchedulePull();
     }
   }
 
@@ -109,7 +109,7 @@ class ServerStream final : public grpc::ServerWriteReactor<Response>,
   ServerStream(LiveStreams* live, StreamExecutor executor, std::unique_ptr<StreamSource<Response>> source)
       : live_(live), executor_(std::move(executor)), source_(std::move(source)) {}
 
-  void Pull() {
+  void SchedulePull() {
     executor_([self = this->shared_from_this()] { self->PullNow(); });
   }
 

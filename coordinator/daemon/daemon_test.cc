@@ -1,0 +1,137 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "coordinator/daemon/data_directory.h"
+#include "coordinator/daemon/flags.h"
+#include "coordinator/daemon/ready.h"
+
+namespace lockstep {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::string FreshFolder() {
+  std::string path = testing::TempDir() + "daemon-XXXXXX";
+  EXPECT_NE(mkdtemp(path.data()), nullptr);
+  return path;
+}
+
+std::variant<Flags, Exit> Parse(std::vector<const char*> arguments) {
+  arguments.insert(arguments.begin(), "lockstep-coordinator");
+  return ParseFlags(static_cast<int>(arguments.size()), arguments.data());
+}
+
+TEST(Flags, ArtifactsLieInTheDataFolderUnlessSaidOtherwise) {
+  const auto parsed = Parse({"--data-dir", "/srv/a/../b"});
+  ASSERT_TRUE(std::holds_alternative<Flags>(parsed));
+  EXPECT_EQ(std::get<Flags>(parsed).data_dir, "/srv/b");
+  EXPECT_EQ(std::get<Flags>(parsed).artifact_root, "/srv/b/artifacts");
+}
+
+TEST(Flags, RelativeFoldersBecomeAbsolute) {
+  const auto parsed = Parse({"--data-dir", "state", "--artifact-root", "artifacts"});
+  ASSERT_TRUE(std::holds_alternative<Flags>(parsed));
+  EXPECT_EQ(std::get<Flags>(parsed).data_dir, std::filesystem::current_path() / "state");
+  EXPECT_EQ(std::get<Flags>(parsed).artifact_root, std::filesystem::current_path() / "artifacts");
+}
+
+TEST(Flags, HelpAndVersionGoToStdoutAndSucceed) {
+  const auto help = Parse({"--help"});
+  ASSERT_TRUE(std::holds_alternative<Exit>(help));
+  EXPECT_EQ(std::get<Exit>(help).code, 0);
+  EXPECT_THAT(std::get<Exit>(help).out, HasSubstr("Examples:"));
+  EXPECT_EQ(std::get<Exit>(help).err, "");
+  const auto version = Parse({"--version"});
+  ASSERT_TRUE(std::holds_alternative<Exit>(version));
+  EXPECT_THAT(std::get<Exit>(version).out, HasSubstr("lockstep-coordinator 0."));
+}
+
+TEST(Flags, WrongUsageExitsWithTwoAndSaysWhatIsWrong) {
+  for (const auto& [arguments, expected] : std::vector<std::pair<std::vector<const char*>, const char*>>{
+           {{"--listen", "7070"}, "HOST:PORT"},
+           {{"--no-such-flag"}, "--no-such-flag"},
+           {{"--ready-fd", "1"}, "--ready-fd"},
+           {{"--log-level", "loud"}, "--log-level"},
+           {{"--worker-timeout", "5"}, "write it like 200ms or 2s"},
+           {{"--worker-timeout", "300ms"}, "--heartbeat-interval"}}) {
+    const auto parsed = Parse(arguments);
+    ASSERT_TRUE(std::holds_alternative<Exit>(parsed)) << arguments[0];
+    EXPECT_EQ(std::get<Exit>(parsed).code, 2);
+    EXPECT_THAT(std::get<Exit>(parsed).err, HasSubstr(expected));
+  }
+}
+
+TEST(Exposure, AddressThatOthersCanReachNeedsInsecure) {
+  Flags flags;
+  EXPECT_TRUE(CheckExposure(flags).ok());
+  flags.listen = "0.0.0.0:7070";
+  const absl::Status status = CheckExposure(flags);
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("--insecure"));
+  flags.insecure = true;
+  EXPECT_TRUE(CheckExposure(flags).ok());
+  flags = Flags();
+  flags.metrics_listen = "0.0.0.0:7071";
+  EXPECT_FALSE(CheckExposure(flags).ok());
+  flags.metrics_listen = "";
+  EXPECT_TRUE(CheckExposure(flags).ok());
+}
+
+TEST(DataDirectoryLock, SecondHolderIsRefusedAndToldThePid) {
+  const std::string folder = FreshFolder() + "/new/data";
+  auto first = DataDirectoryLock::Acquire(folder);
+  ASSERT_TRUE(first.ok()) << first.status();
+  auto second = DataDirectoryLock::Acquire(folder);
+  ASSERT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(second.status().message()), HasSubstr(absl::StrCat("process ", getpid())));
+  EXPECT_THAT(std::string(second.status().message()), HasSubstr("--data-dir"));
+  first->reset();
+  EXPECT_TRUE(DataDirectoryLock::Acquire(folder).ok());
+}
+
+TEST(DataDirectoryLock, FolderThatCannotBeMadeIsNamed) {
+  const std::string folder = FreshFolder();
+  std::ofstream(folder + "/file") << "x";
+  auto lock = DataDirectoryLock::Acquire(folder + "/file/data");
+  ASSERT_FALSE(lock.ok());
+  EXPECT_THAT(std::string(lock.status().message()), HasSubstr(folder + "/file/data"));
+}
+
+TEST(ArtifactRoot, IdIsMadeOnceAndDiffersBetweenRoots) {
+  const std::string folder = FreshFolder();
+  const auto first = OpenArtifactRoot(folder + "/a");
+  const auto again = OpenArtifactRoot(folder + "/a");
+  const auto other = OpenArtifactRoot(folder + "/b");
+  ASSERT_TRUE(first.ok() && again.ok() && other.ok());
+  EXPECT_THAT(*first, testing::MatchesRegex("[0-9a-f]{32}"));
+  EXPECT_EQ(*first, *again);
+  EXPECT_NE(*first, *other);
+}
+
+TEST(ReportReady, OneLineThenClosed) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  ASSERT_TRUE(ReportReady(ends[1], "127.0.0.1:1", "127.0.0.1:2").ok());
+  char buffer[100];
+  const ssize_t n = read(ends[0], buffer, sizeof buffer);
+  ASSERT_GT(n, 0);
+  EXPECT_EQ(std::string(buffer, static_cast<size_t>(n)), "grpc=127.0.0.1:1 metrics=127.0.0.1:2\n");
+  EXPECT_EQ(read(ends[0], buffer, sizeof buffer), 0);
+  close(ends[0]);
+}
+
+TEST(ReportReady, ClosedDescriptorIsAnErrorThatNamesTheFlag) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  close(ends[0]);
+  close(ends[1]);
+  const absl::Status status = ReportReady(ends[1], "a", "b");
+  EXPECT_THAT(std::string(status.message()), HasSubstr("--ready-fd"));
+}
+
+}  // namespace
+}  // namespace lockstep

@@ -1,0 +1,30 @@
+// The coordinator's folders on disk: the data folder, held by one coordinator at a time, and the artifact
+// root, marked with an id by which agents can tell whether they see the same storage.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "common/base/status.h"
+
+namespace lockstep {
+
+// Held for as long as the object lives, also by the kernel: a killed coordinator leaves no stale lock.
+class DataDirectoryLock {
+ public:
+  // Makes the folder if needed. FAILED_PRECONDITION names the process that holds it.
+  static absl::StatusOr<std::unique_ptr<DataDirectoryLock>> Acquire(const std::string& data_dir);
+  ~DataDirectoryLock();
+  DataDirectoryLock(const DataDirectoryLock&) = delete;
+  DataDirectoryLock& operator=(const DataDirectoryLock&) = delete;
+
+ private:
+  explicit DataDirectoryLock(int fd) : fd_(fd) {}
+  const int fd_;
+};
+
+// Makes the folder and its .lockstep-root if needed; the id (32 hex digits) is made once and is on disk when
+// this returns.
+absl::StatusOr<std::string> OpenArtifactRoot(const std::string& artifact_root);
+
+}  // namespace lockstep

@@ -1,0 +1,150 @@
+#include <utility>
+
+#include "coordinator/jobs/controller.h"
+#include "coordinator/server/requests.h"
+#include "coordinator/server/services.h"
+#include "coordinator/server/submit.h"
+#include "coordinator/server/subscribed_stream.h"
+#include "coordinator/server/unary.h"
+#include "lockstep/v1/jobs.grpc.pb.h"
+
+namespace lockstep {
+namespace {
+
+// A job that waits to be sent is outdated by the next one, unless that one tells of a change of state: those
+// are all sent.
+bool SupersedesJob(const v1::WatchJobResponse& older, const v1::WatchJobResponse& newer) {
+  return older.job().state() == newer.job().state() && older.job().generation() == newer.job().generation();
+}
+
+class JobsService final : public v1::Jobs::CallbackService {
+ public:
+  explicit JobsService(const ServiceContext& context) : context_(context) {}
+
+  grpc::ServerUnaryReactor* SubmitJob(grpc::CallbackServerContext* call, const v1::SubmitJobRequest* request,
+                                      v1::SubmitJobResponse* response) override {
+    if (absl::Status status = CheckRequestSize(*request); !status.ok()) return Answer(call, status);
+    grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
+    Submit(context_, *request, AnswerWithJob(reactor, response));
+    return reactor;
+  }
+
+  grpc::ServerUnaryReactor* GetJob(grpc::CallbackServerContext* call, const v1::GetJobRequest* request,
+                                   v1::GetJobResponse* response) override {
+    if (absl::Status status = CheckReference("job", request->job()); !status.ok())
+      return Answer(call, status);
+    auto job = context_.controller->GetJob(request->job());
+    if (job.ok()) *response->mutable_job() = *std::move(job);
+    return Answer(call, job.status());
+  }
+
+  grpc::ServerUnaryReactor* ListJobs(grpc::CallbackServerContext* call, const v1::ListJobsRequest* request,
+                                     v1::ListJobsResponse* response) override {
+    if (absl::Status status = CheckRequestSize(*request); !status.ok()) return Answer(call, status);
+    grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
+    context_.pool->Run([this, reactor, request = *request, response] {
+      auto jobs = context_.controller->ListJobs(request);
+      if (jobs.ok()) *response = *std::move(jobs);
+      reactor->Finish(ToGrpc(jobs.status()));
+    });
+    return reactor;
+  }
+
+  grpc::ServerUnaryReactor* CancelJob(grpc::CallbackServerContext* call, const v1::CancelJobRequest* request,
+                                      v1::CancelJobResponse* response) override {
+    return Steer(call, &Controller::Cancel, request->job(), response);
+  }
+
+  grpc::ServerUnaryReactor* PauseJob(grpc::CallbackServerContext* call, const v1::PauseJobRequest* request,
+                                     v1::PauseJobResponse* response) override {
+    return Steer(call, &Controller::Pause, request->job(), response);
+  }
+
+  grpc::ServerUnaryReactor* ResumeJob(grpc::CallbackServerContext* call, const v1::ResumeJobRequest* request,
+                                      v1::ResumeJobResponse* response) override {
+    return Steer(call, &Controller::Resume, request->job(), response);
+  }
+
+  grpc::ServerWriteReactor<v1::WatchJobResponse>* WatchJob(grpc::CallbackServerContext*,
+                                                           const v1::WatchJobRequest* request) override {
+    using Response = v1::WatchJobResponse;
+    if (absl::Status status = CheckReference("job", request->job()); !status.ok()) {
+      return FailStream<Response>(context_.live, status);
+    }
+    return StartSubscribedStream<Response>(context_.live, {.supersedes = SupersedesJob, .what = "job states"},
+                                           [&](const std::shared_ptr<StreamQueue<Response>>& queue) {
+                                             const auto next = [queue](const v1::Job& job) {
+                                               Response message;
+                                               *message.mutable_job() = job;
+                                               queue->Push(std::move(message));
+                                             };
+                                             return context_.controller->WatchJob(request->job(), next,
+                                                                                  EndOf(queue));
+                                           });
+  }
+
+  grpc::ServerWriteReactor<v1::StreamLogsResponse>* StreamLogs(
+      grpc::CallbackServerContext*, const v1::StreamLogsRequest* request) override {
+    return Stream<v1::StreamLogsResponse>(&Controller::StreamLogs, *request, "log lines");
+  }
+
+  grpc::ServerWriteReactor<v1::StreamMetricsResponse>* StreamMetrics(
+      grpc::CallbackServerContext*, const v1::StreamMetricsRequest* request) override {
+    return Stream<v1::StreamMetricsResponse>(&Controller::StreamMetrics, *request, "metric points");
+  }
+
+  grpc::ServerUnaryReactor* ListCheckpoints(grpc::CallbackServerContext* call,
+                                            const v1::ListCheckpointsRequest* request,
+                                            v1::ListCheckpointsResponse* response) override {
+    if (absl::Status status = CheckReference("job", request->job()); !status.ok())
+      return Answer(call, status);
+    grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
+    context_.pool->Run([this, reactor, job = request->job(), response] {
+      auto checkpoints = context_.controller->ListCheckpoints(job);
+      if (checkpoints.ok()) {
+        for (v1::Checkpoint& checkpoint : *checkpoints) *response->add_checkpoints() = std::move(checkpoint);
+      }
+      reactor->Finish(ToGrpc(checkpoints.status()));
+    });
+    return reactor;
+  }
+
+ private:
+  using Verb = void (Controller::*)(std::string job, Controller::JobCallback done);
+
+  template <typename Response>
+  grpc::ServerUnaryReactor* Steer(grpc::CallbackServerContext* call, Verb verb, const std::string& job,
+                                  Response* response) {
+    if (absl::Status status = CheckReference("job", job); !status.ok()) return Answer(call, status);
+    grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
+    (context_.controller->*verb)(job, AnswerWithJob(reactor, response));
+    return reactor;
+  }
+
+  template <typename Response>
+  static Controller::EndCallback EndOf(const std::shared_ptr<StreamQueue<Response>>& queue) {
+    return [queue](absl::Status status) { queue->End(std::move(status)); };
+  }
+
+  template <typename Response, typename Request, typename Method>
+  grpc::ServerWriteReactor<Response>* Stream(Method method, const Request& request, const std::string& what) {
+    if (absl::Status status = CheckReference("job", request.job()); !status.ok()) {
+      return FailStream<Response>(context_.live, status);
+    }
+    return StartSubscribedStream<Response>(
+        context_.live, {.what = what}, [&](const std::shared_ptr<StreamQueue<Response>>& queue) {
+          const auto next = [queue](const Response& message) { queue->Push(message); };
+          return (context_.controller->*method)(request, next, EndOf(queue));
+        });
+  }
+
+  const ServiceContext context_;
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::Service> MakeJobsService(const ServiceContext& context) {
+  return std::make_unique<JobsService>(context);
+}
+
+}  // namespace lockstep

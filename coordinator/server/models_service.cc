@@ -1,0 +1,63 @@
+#include <utility>
+
+#include "coordinator/jobs/controller.h"
+#include "coordinator/server/model_files.h"
+#include "coordinator/server/requests.h"
+#include "coordinator/server/services.h"
+#include "coordinator/server/subscribed_stream.h"
+#include "coordinator/server/unary.h"
+#include "lockstep/v1/models.grpc.pb.h"
+
+namespace lockstep {
+namespace {
+
+class ModelsService final : public v1::Models::CallbackService {
+ public:
+  explicit ModelsService(const ServiceContext& context) : context_(context) {}
+
+  grpc::ServerUnaryReactor* ListModels(grpc::CallbackServerContext* call, const v1::ListModelsRequest*,
+                                       v1::ListModelsResponse* response) override {
+    grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
+    context_.pool->Run([this, reactor, response] {
+      for (v1::Model& model : context_.controller->ListModels()) *response->add_models() = std::move(model);
+      reactor->Finish(grpc::Status::OK);
+    });
+    return reactor;
+  }
+
+  grpc::ServerWriteReactor<v1::DownloadModelResponse>* DownloadModel(
+      grpc::CallbackServerContext*, const v1::DownloadModelRequest* request) override {
+    absl::StatusOr<std::string> folder = FolderOf(request->job());
+    if (!folder.ok()) return FailStream<v1::DownloadModelResponse>(context_.live, folder.status());
+    const StreamExecutor executor = [pool = context_.pool](std::function<void()> task) {
+      pool->Run(std::move(task));
+    };
+    return ServerStream<v1::DownloadModelResponse>::Start(context_.live, executor,
+                                                          std::make_unique<ModelFiles>(*std::move(folder)))
+        .get();
+  }
+
+ private:
+  // The path is made of the server's own root and the server-made id, never of the client's text.
+  absl::StatusOr<std::string> FolderOf(const std::string& reference) {
+    RETURN_IF_ERROR(CheckReference("job", reference));
+    ASSIGN_OR_RETURN(const v1::Job job, context_.controller->GetJob(reference));
+    if (job.state() != v1::JOB_STATE_SUCCEEDED || job.model_path().empty()) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "job ", job.id(), " ('", job.name(), "') has no model: it is ", v1::JobState_Name(job.state()),
+          job.reason().empty() ? "" : absl::StrCat(" (", job.reason(), ")"),
+          "; a model is there once a job has succeeded"));
+    }
+    return absl::StrCat(context_.artifact_root, "/jobs/", job.id(), "/model");
+  }
+
+  const ServiceContext context_;
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::Service> MakeModelsService(const ServiceContext& context) {
+  return std::make_unique<ModelsService>(context);
+}
+
+}  // namespace lockstep

@@ -1,0 +1,34 @@
+// The gRPC plumbing of the four services: each method checks its request, calls who knows, and answers. What
+// they share is in ServiceContext; what they promise is written in proto/lockstep/v1.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "coordinator/server/live_streams.h"
+#include "coordinator/server/worker_pool.h"
+
+namespace grpc {
+class Service;
+}
+
+namespace lockstep {
+
+class Controller;
+class DatasetRegistry;
+
+// Nothing is owned; all must outlive the services.
+struct ServiceContext {
+  Controller* controller = nullptr;
+  DatasetRegistry* datasets = nullptr;
+  std::string artifact_root;
+  WorkerPool* pool = nullptr;  // for whatever may block
+  LiveStreams* live = nullptr;
+};
+
+std::unique_ptr<grpc::Service> MakeJobsService(const ServiceContext& context);
+std::unique_ptr<grpc::Service> MakeDatasetsService(const ServiceContext& context);
+std::unique_ptr<grpc::Service> MakeModelsService(const ServiceContext& context);
+std::unique_ptr<grpc::Service> MakeWorkersService(const ServiceContext& context);
+
+}  // namespace lockstep
