@@ -1,0 +1,106 @@
+#include "worker/collective/forked_ranks.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+
+namespace lockstep {
+namespace {
+
+constexpr int kMaxWorld = 16;
+constexpr size_t kTextBytes = 8192;
+
+double MonotonicSeconds() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+}  // namespace
+
+struct ForkedRanks::Shared {
+  std::atomic<int> counters[kCounters];
+  std::atomic<int> published;
+  char blob[kMaxWorld][kTextBytes];
+  size_t blob_size[kMaxWorld];
+  int code[kMaxWorld];
+  char message[kMaxWorld][kTextBytes];
+  double ended_at[kMaxWorld];
+};
+
+ForkedRanks::Shared* ForkedRanks::shared_ = nullptr;
+
+ForkedRanks::ForkedRanks(int world, const Body& body) {
+  void* memory = mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return;
+  shared_ = new (memory) Shared();
+  Shared* shared = shared_;
+  for (int rank = 0; rank < world; ++rank) {
+    const pid_t child = fork();
+    if (child != 0) {
+      pids_.push_back(child);
+      continue;
+    }
+    const absl::Status status = body(
+        rank, [shared, rank, world](const std::string& mine) -> absl::StatusOr<std::vector<std::string>> {
+          if (mine.size() > kTextBytes)
+            return absl::ResourceExhaustedError("blob too long for the test's page");
+          std::memcpy(shared->blob[rank], mine.data(), mine.size());
+          shared->blob_size[rank] = mine.size();
+          ++shared->published;
+          while (shared->published < world) sched_yield();
+          std::vector<std::string> all;
+          for (int i = 0; i < world; ++i) all.emplace_back(shared->blob[i], shared->blob_size[i]);
+          return all;
+        });
+    shared->ended_at[rank] = MonotonicSeconds();
+    shared->code[rank] = static_cast<int>(status.code());
+    std::strncpy(shared->message[rank], std::string(status.message()).c_str(), kTextBytes - 1);
+    _exit(0);
+  }
+}
+
+ForkedRanks::~ForkedRanks() {
+  for (const pid_t pid : pids_) {
+    if (pid <= 0) continue;
+    kill(pid, SIGKILL);
+    waitpid(pid, nullptr, 0);
+  }
+  if (shared_ != nullptr) munmap(shared_, sizeof(Shared));
+  shared_ = nullptr;
+}
+
+absl::Status ForkedRanks::Wait(int rank) {
+  if (shared_ == nullptr || pids_[rank] <= 0) return absl::InternalError("no such process");
+  int status = 0;
+  waitpid(pids_[rank], &status, 0);
+  pids_[rank] = 0;
+  if (WIFSIGNALED(status)) return absl::UnknownError(absl::StrCat("signal ", WTERMSIG(status)));
+  if (WEXITSTATUS(status) != 0) return absl::UnknownError(absl::StrCat("exit ", WEXITSTATUS(status)));
+  return absl::Status(static_cast<absl::StatusCode>(shared_->code[rank]), shared_->message[rank]);
+}
+
+absl::Status ForkedRanks::WaitAll() {
+  absl::Status first;
+  for (size_t rank = 0; rank < pids_.size(); ++rank) {
+    const absl::Status status = Wait(static_cast<int>(rank));
+    if (first.ok()) first = Annotate(status, absl::StrCat("rank ", rank));
+  }
+  return first;
+}
+
+double ForkedRanks::EndedAt(int rank) const { return shared_->ended_at[rank]; }
+void ForkedRanks::Add(int counter, int value) { shared_->counters[counter] += value; }
+int ForkedRanks::Get(int counter) { return shared_->counters[counter]; }
+void ForkedRanks::AwaitAtLeast(int counter, int value) {
+  while (shared_->counters[counter] < value) sched_yield();
+}
+
+}  // namespace lockstep

@@ -1,0 +1,45 @@
+// For tests and benchmarks: one process per rank on this machine, which meet over a page of shared memory.
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/base/status.h"
+#include "worker/collective/collective.h"
+
+namespace lockstep {
+
+class ForkedRanks {
+ public:
+  // Runs `body(rank, exchange)` in `world` new processes.
+  using Body = std::function<absl::Status(int rank, const ExchangeAddresses& exchange)>;
+  ForkedRanks(int world, const Body& body);
+  ~ForkedRanks();  // kills those that still run
+  ForkedRanks(const ForkedRanks&) = delete;
+  ForkedRanks& operator=(const ForkedRanks&) = delete;
+
+  pid_t pid(int rank) const { return pids_[rank]; }
+  // The body's status; UNKNOWN with the signal if the process was killed. Blocks.
+  absl::Status Wait(int rank);
+  // The first failure of all, in rank order.
+  absl::Status WaitAll();
+  // CLOCK_MONOTONIC seconds at which the body returned; after Wait.
+  double EndedAt(int rank) const;
+
+  // Counters that all processes share, from zero.
+  static constexpr int kCounters = 8;
+  static void Add(int counter, int value);
+  static int Get(int counter);
+  static void AwaitAtLeast(int counter, int value);  // polls; for meeting, not for timing
+
+ private:
+  struct Shared;
+  static Shared* shared_;
+  std::vector<pid_t> pids_;
+};
+
+}  // namespace lockstep

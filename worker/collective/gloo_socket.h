@@ -1,0 +1,20 @@
+// A second descriptor of the connection behind a Gloo pair. Gloo keeps its own to itself (and Debian's
+// headers do not let a subclass reach it), but a receive that blocks can be woken in no other way:
+// Pair::close() would wait for the lock that the receive holds. The connection is found among this process's
+// sockets by its addresses: each pair listens on a port of its own, so no two have the same.
+#pragma once
+
+#include <vector>
+
+#include "common/base/status.h"
+
+namespace lockstep {
+
+// The caller closes it. REQUIRES: the pair whose address is `mine` is connected to the one whose address is
+// `theirs`.
+absl::StatusOr<int> DuplicateSocket(const std::vector<char>& mine, const std::vector<char>& theirs);
+
+// TCP_NODELAY, and at least `send_buffer` bytes for what the peer has not read yet.
+absl::Status TuneSocket(int socket, int send_buffer);
+
+}  // namespace lockstep

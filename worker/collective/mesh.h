@@ -1,0 +1,67 @@
+// The connections of one generation: every rank has one to every other, and passes small messages over them
+// in the thread that calls. Built on Gloo's TCP pairs in synchronous mode: a receive reads the socket itself,
+// so that no other thread has to be woken on the way (measured: that wake-up costs more than the copy).
+//
+// A message fits into kMessageBytes. Ranks that send to each other before they receive keep at most
+// kMessagesUnderWay messages under way to one peer: so much the sockets hold, and nobody blocks for good.
+//
+// One thread calls; Abort() comes from any. After the first error the mesh is dead and its connections are
+// shut, which the peers see. Whoever fails first tells the others which rank it lost, so that each names the
+// same one.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/base/status.h"
+#include "worker/collective/collective.h"
+
+namespace lockstep {
+
+class Mesh {
+ public:
+  static constexpr size_t kHeaderBytes = 16;
+  static constexpr size_t kMessageBytes = size_t{48} << 10;
+  static constexpr int kMessagesUnderWay = 4;
+  static constexpr size_t kPayloadBytes = kMessageBytes - kHeaderBytes;
+
+  // What a message belongs to; the receiver expects an equal one.
+  struct Header {
+    uint32_t operation = 0;
+    uint32_t call = 0;
+    uint64_t size = 0;
+    friend bool operator==(const Header&, const Header&) = default;
+  };
+
+  // Blocks until all are connected. UNAVAILABLE: a peer cannot be reached; INVALID_ARGUMENT: peers disagree
+  // about world, shards or n.
+  static absl::StatusOr<std::unique_ptr<Mesh>> Connect(const CollectiveOptions& options,
+                                                       const ExchangeAddresses& exchange);
+  ~Mesh();
+  Mesh(const Mesh&) = delete;
+  Mesh& operator=(const Mesh&) = delete;
+
+  int rank() const;
+  int world() const;
+
+  // Where the next message's payload is put together.
+  char* outgoing();
+  // Sends the first `bytes` of outgoing(); it may be filled again on return.
+  absl::Status Send(int peer, const Header& header, size_t bytes);
+  // The next message of `peer`, whose header must be `header`; valid until the next Receive from the same
+  // peer. INTERNAL: the peer makes another call.
+  absl::StatusOr<char*> Receive(int peer, const Header& header);
+
+  void Abort();
+
+ private:
+  struct State;
+  explicit Mesh(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace lockstep
