@@ -18,7 +18,8 @@ namespace lockstep {
 class TempDir {
  public:
   TempDir() {
-    std::string pattern = ::testing::TempDir() + "/lockstep-data-XXXXXX";
+    std::string pattern =
+        (std::filesystem::path(::testing::TempDir()) / "lockstep-data-XXXXXX").lexically_normal().string();
     path_ = ::mkdtemp(pattern.data());
   }
   ~TempDir() { std::filesystem::remove_all(path_); }

@@ -228,7 +228,9 @@ absl::StatusOr<v1::Dataset> DatasetRegistry::Resolve(const v1::DatasetSpec& spec
   }
   absl::StatusOr<v1::Dataset> dataset = Find(spec.name());
   if (!dataset.ok()) return Annotate(dataset.status(), "dataset.name");
-  RETURN_IF_ERROR(CheckCompatible(spec, *dataset));
+  v1::DatasetSpec absolute = spec;
+  if (!spec.labels().empty()) absolute.set_labels(Absolute(spec.labels()));
+  RETURN_IF_ERROR(CheckCompatible(absolute, *dataset));
   RETURN_IF_ERROR(VerifyContent(*dataset).status());
   return dataset;
 }
