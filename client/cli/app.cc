@@ -1,0 +1,211 @@
+#include "client/cli/app.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "client/cli/commands.h"
+#include "client/cli/errors.h"
+#include "client/cli/exit_codes.h"
+#include "common/base/version.h"
+#include "common/net/address.h"
+#include "common/spec/spec.h"
+
+namespace lockstep {
+
+void Flags::Positional(const std::string& name, std::string* value, const std::string& help, bool required) {
+  app_->add_option(name, *value, help)->required(required)->option_text(required ? "" : "[]");
+}
+
+void Flags::PositionalChoice(const std::string& name, std::string* value,
+                             const std::vector<std::string>& choices, const std::string& help) {
+  app_->add_option(name, *value, absl::StrCat(help, ": ", absl::StrJoin(choices, ", ")))
+      ->required()
+      ->check(CLI::IsMember(choices))
+      ->type_name(absl::StrJoin(choices, "|"))
+      ->option_text("");
+}
+
+void Flags::Switch(const std::string& names, bool* value, const std::string& help) {
+  app_->add_flag(names, *value, help);
+}
+
+void Flags::Text(const std::string& names, std::string* value, const std::string& help,
+                 const std::string& placeholder) {
+  app_->add_option(names, *value, help)->type_name(placeholder)->option_text(placeholder);
+}
+
+void Flags::Choice(const std::string& names, std::string* value, const std::vector<std::string>& choices,
+                   const std::string& help) {
+  const std::string text = absl::StrJoin(choices, "|");
+  app_->add_option(names, *value, help)->check(CLI::IsMember(choices))->type_name(text)->option_text(text);
+}
+
+void Flags::Texts(const std::string& names, std::vector<std::string>* values, const std::string& help,
+                  const std::string& placeholder) {
+  // A callback for each value instead of a vector target, which would also split "[a, b]".
+  app_->add_option_function<std::string>(
+          names, [values](const std::string& value) { values->push_back(value); }, help)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->trigger_on_parse()
+      ->type_name(placeholder)
+      ->option_text(placeholder);
+}
+
+void Flags::Number(const std::string& names, int* value, int low, int high, const std::string& help) {
+  app_->add_option(names, *value, help)->check(CLI::Range(low, high))->type_name("N")->option_text("N");
+}
+
+void Flags::Time(const std::string& names, absl::Duration* value, const std::string& help) {
+  app_->add_option_function<std::string>(
+          names,
+          [names, value](const std::string& text) {
+            if (!absl::ParseDuration(text, value) || *value < absl::ZeroDuration()) {
+              throw CLI::ValidationError(
+                  names, absl::StrCat("expected a duration such as 30s or 5m, got '", text, "'"));
+            }
+          },
+          help)
+      ->type_name("DURATION")
+      ->option_text("DURATION");
+}
+
+namespace {
+
+CommandTree TreeOf(const CLI::App& app) {
+  CommandTree tree;
+  tree.name = app.get_name();
+  tree.summary = app.get_description();
+  for (const CLI::Option* option : app.get_options()) {
+    CommandTree::Option entry;
+    for (const auto& name : option->get_snames()) entry.names.push_back("-" + name);
+    for (const auto& name : option->get_lnames()) entry.names.push_back("--" + name);
+    entry.help = option->get_description();
+    entry.takes_value = option->get_type_size() != 0 && option->get_expected_max() > 0;
+    if (absl::StrContains(option->get_type_name(), "|")) {
+      const std::string choices = option->get_type_name();
+      entry.choices = absl::StrSplit(choices.substr(0, choices.find(':')), '|');
+    }
+    tree.options.push_back(std::move(entry));
+  }
+  for (const CLI::App* child : app.get_subcommands([](const CLI::App*) { return true; })) {
+    tree.children.push_back(TreeOf(*child));
+  }
+  return tree;
+}
+
+// A command with the parser's node that stands for it.
+struct Node {
+  std::unique_ptr<Command> command;
+  CLI::App* app = nullptr;
+  std::vector<Node> children;
+};
+
+Node AddCommand(CLI::App* parent, std::unique_ptr<Command> command) {
+  Node node;
+  node.app = parent->add_subcommand(command->name(), command->summary());
+  node.app->fallthrough();
+  node.app->footer("\nExamples:\n  " + absl::StrJoin(absl::StrSplit(command->examples(), '\n'), "\n  "));
+  Flags flags(node.app);
+  command->Declare(&flags);
+  auto children = command->Children();
+  if (!children.empty()) node.app->require_subcommand(0, 1);
+  for (auto& child : children) node.children.push_back(AddCommand(node.app, std::move(child)));
+  node.command = std::move(command);
+  return node;
+}
+
+Command* Chosen(const std::vector<Node>& nodes) {
+  for (const auto& node : nodes) {
+    if (!node.app->parsed()) continue;
+    Command* child = Chosen(node.children);
+    return child != nullptr ? child : node.command.get();
+  }
+  return nullptr;
+}
+
+int UsageError(const CLI::ParseError& error, const CLI::App& app, const std::vector<std::string>& arguments,
+               const Environment& environment) {
+  std::string message = error.what();
+  std::vector<std::string> names;
+  for (const auto* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    names.push_back(command->get_name());
+  }
+  const auto parsed = app.get_subcommands();
+  const std::string at = parsed.empty() ? "lockstep" : "lockstep " + parsed.back()->get_name();
+  std::string hint = absl::StrCat("`", at, " --help` shows what there is");
+  const auto first = std::find_if(arguments.begin(), arguments.end(), [](const std::string& argument) {
+    return !absl::StartsWith(argument, "-");
+  });
+  if (arguments.empty()) {
+    message = absl::StrCat("expected a command: ", absl::StrJoin(names, ", "));
+  } else if (parsed.empty() && first != arguments.end() &&
+             std::find(names.begin(), names.end(), *first) == names.end()) {
+    message = absl::StrCat("there is no command '", Printable(*first), "'");
+    const std::string nearest = Nearest(*first, names);
+    if (!nearest.empty()) hint = absl::StrCat("did you mean `lockstep ", nearest, "`? ", hint);
+  }
+  *environment.err << "error: " << message << "\nhint: " << hint << std::endl;
+  return kExitUsage;
+}
+
+}  // namespace
+
+int RunApp(const std::vector<std::string>& arguments, const Environment& environment,
+           const std::function<void(Session*)>& on_session) {
+  GlobalOptions options;
+  options.coordinator = environment.variable("LOCKSTEP_COORDINATOR");
+  if (options.coordinator.empty()) options.coordinator = "127.0.0.1:7070";
+
+  CLI::App app("Train models in lockstep: the same bits on any number of workers.", "lockstep");
+  app.require_subcommand(1);
+  app.set_version_flag("--version", absl::StrCat("lockstep ", Version()));
+  Flags flags(&app);
+  flags.Text("--coordinator", &options.coordinator,
+             "Where the coordinator is (or LOCKSTEP_COORDINATOR; default 127.0.0.1:7070)", "HOST:PORT");
+  flags.Choice("-o,--format", &options.format, {"table", "json", "yaml"},
+               "How results are written: for people, as the API's JSON, or as YAML like a spec's");
+  flags.Time("--connect-timeout", &options.connect_timeout,
+             "How long to try to reach the coordinator (default 5s)");
+  app.footer(
+      "\nExamples:\n  lockstep run examples/digits.yaml --workers 2\n  lockstep submit digits.yaml --follow\n"
+      "  lockstep jobs\n\nExit codes: 0 succeeded, 100 the job failed, 101 not finished, 102 not found, 103 "
+      "cancelled, "
+      "2 usage, 1 other errors");
+  std::vector<Node> nodes;
+  for (auto& command : AllCommands()) nodes.push_back(AddCommand(&app, std::move(command)));
+
+  try {
+    app.parse(
+        std::vector<std::string>(arguments.rbegin(), arguments.rend()));  // CLI11 takes them from the back
+  } catch (const CLI::CallForHelp& e) {
+    return app.exit(e, *environment.out, *environment.err);
+  } catch (const CLI::CallForAllHelp& e) {
+    return app.exit(e, *environment.out, *environment.err);
+  } catch (const CLI::CallForVersion& e) {
+    return app.exit(e, *environment.out, *environment.err);
+  } catch (const CLI::ParseError& e) {
+    return UsageError(e, app, arguments, environment);
+  }
+
+  Session session(environment, options);
+  const CommandTree tree = TreeOf(app);
+  session.tree = &tree;
+  const auto address = ParseHostPort(options.coordinator);
+  if (!address.ok()) {
+    session.err() << ErrorText(Annotate(address.status(), "--coordinator"), options, session.err_style())
+                  << std::flush;
+    return kExitUsage;
+  }
+  if (on_session) on_session(&session);
+  const absl::StatusOr<int> code = Chosen(nodes)->Run(&session);
+  if (on_session) on_session(nullptr);
+  if (code.ok()) return *code;
+  session.err() << ErrorText(code.status(), options, session.err_style()) << std::flush;
+  return ExitCodeFor(code.status());
+}
+
+}  // namespace lockstep

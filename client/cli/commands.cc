@@ -1,0 +1,27 @@
+#include "client/cli/commands.h"
+
+namespace lockstep {
+
+std::vector<std::unique_ptr<Command>> AllCommands() {
+  std::vector<std::unique_ptr<Command>> commands;
+  commands.push_back(MakeRunCommand());
+  commands.push_back(MakeSubmitCommand());
+  commands.push_back(MakeJobsCommand());
+  commands.push_back(MakeDescribeCommand());
+  commands.push_back(MakeLogsCommand());
+  commands.push_back(MakePlotCommand());
+  commands.push_back(MakeWaitCommand());
+  commands.push_back(MakeCancelCommand());
+  commands.push_back(MakePauseCommand());
+  commands.push_back(MakeResumeCommand());
+  commands.push_back(MakeCheckpointsCommand());
+  commands.push_back(MakeDownloadCommand());
+  commands.push_back(MakeModelsCommand());
+  commands.push_back(MakeDatasetsCommand());
+  commands.push_back(MakeWorkersCommand());
+  commands.push_back(MakeCompletionCommand());
+  commands.push_back(MakeVersionCommand());
+  return commands;
+}
+
+}  // namespace lockstep
