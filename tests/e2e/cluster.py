@@ -282,16 +282,13 @@ class Cluster:
         return self.json("describe", job)
 
     def jobs(self):
-        found = self.json("jobs")
-        return found["jobs"] if isinstance(found, dict) else found
+        return self.json("jobs")["jobs"]
 
     def list_workers(self):
-        found = self.json("workers")
-        return found["workers"] if isinstance(found, dict) else found
+        return self.json("workers")["workers"]
 
     def checkpoints(self, job):
-        found = self.json("checkpoints", job)
-        return found.get("checkpoints", []) if isinstance(found, dict) else found
+        return self.json("checkpoints", job)["checkpoints"]
 
     def logs(self, job):
         return self.lockstep("logs", job).stdout

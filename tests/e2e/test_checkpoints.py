@@ -44,7 +44,7 @@ class Damage(EndToEndTest):
         for path in newest.glob(file):
             damage(path)
         listed = cluster.checkpoints(job)
-        self.assertFalse(listed[0].get("whole", False))
+        self.assertFalse(listed[0]["whole"])
         self.assertSays(listed[0]["problem"], *patterns)
         self.assertTrue(listed[1]["whole"])
         # A new job that names the damaged one is refused, and told about the one before.

@@ -17,7 +17,7 @@ class PauseAndResume(EndToEndTest):
             cluster.wait_step(job, step)
             cluster.lockstep("pause", job)
             paused = cluster.wait_for(job, "PAUSED")
-            until(lambda: all("jobId" not in device for worker in cluster.list_workers() for device in worker["devices"]),
+            until(lambda: all(not device.get("jobId") for worker in cluster.list_workers() for device in worker["devices"]),
                   "the devices to be free")
             newest = cluster.checkpoints(job)[0]
             self.assertTrue(newest["whole"])
