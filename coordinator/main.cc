@@ -6,7 +6,6 @@
 
 #include <csignal>
 #include <cstdio>
-#include <thread>
 
 #include "common/base/clock.h"
 #include "common/base/version.h"
@@ -88,9 +87,8 @@ absl::Status Run(const Flags& flags) {
 
   const std::string signal = WaitForStopSignal(stop_signals);
   LogInfo("stopping", {{"signal", signal}, {"open_streams", server->open_streams()}});
-  std::thread page([&] { metrics->Stop(); });  // takes up to a second, as the server's calls may
   server->Shutdown();
-  page.join();
+  metrics->Stop();
   close(stop_signals);
   LogInfo("stopped");
   return absl::OkStatus();

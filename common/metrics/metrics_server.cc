@@ -1,17 +1,55 @@
 #include "common/metrics/metrics_server.h"
 
+#include <netdb.h>
 #include <prometheus/exposer.h>
 #include <prometheus/gauge.h>
 #include <prometheus/registry.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <exception>
+#include <thread>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "common/base/version.h"
 #include "common/metrics/process_metrics.h"
 #include "common/net/address.h"
 
 namespace lockstep {
+namespace {
+
+void Poke(const HostPort& address) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_NUMERICSERV;
+  addrinfo* found = nullptr;
+  if (getaddrinfo(address.host.c_str(), std::to_string(address.port).c_str(), &hints, &found) != 0) return;
+  const int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd >= 0) {
+    connect(fd, found->ai_addr, found->ai_addrlen);
+    close(fd);
+  }
+  freeaddrinfo(found);
+}
+
+// The web server looks whether it should stop only every two seconds, or when somebody connects.
+void StopExposer(const HostPort& address, std::unique_ptr<prometheus::Exposer>* exposer) {
+  if (*exposer == nullptr) return;
+  std::atomic<bool> stopped = false;
+  std::thread poker([&] {
+    while (!stopped) {
+      Poke(address);
+      absl::SleepFor(absl::Milliseconds(5));
+    }
+  });
+  exposer->reset();
+  stopped = true;
+  poker.join();
+}
+
+}  // namespace
 
 struct MetricsServer::Impl {
   std::shared_ptr<prometheus::Registry> registry = std::make_shared<prometheus::Registry>();
@@ -21,7 +59,7 @@ struct MetricsServer::Impl {
 };
 
 MetricsServer::MetricsServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-MetricsServer::~MetricsServer() = default;
+MetricsServer::~MetricsServer() { Stop(); }
 
 absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(const Options& options) {
   auto impl = std::make_unique<Impl>();
@@ -58,7 +96,7 @@ void MetricsServer::Add(const std::shared_ptr<prometheus::Collectable>& collecta
   if (impl_->exposer != nullptr) impl_->exposer->RegisterCollectable(collectable);
 }
 
-void MetricsServer::Stop() { impl_->exposer.reset(); }
+void MetricsServer::Stop() { StopExposer(impl_->address, &impl_->exposer); }
 
 int MetricsServer::port() const { return impl_->exposer == nullptr ? 0 : impl_->address.port; }
 

@@ -35,7 +35,7 @@ class MetricsServer {
   // Scraped too, for as long as the caller keeps it alive.
   void Add(const std::shared_ptr<prometheus::Collectable>& collectable);
 
-  // Takes the HTTP server down, which takes up to a second; the registry stays. The destructor does the same.
+  // Takes the HTTP server down; the registry stays. Idempotent; the destructor does the same.
   void Stop();
 
   int port() const;             // 0: no HTTP server
