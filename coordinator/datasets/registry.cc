@@ -6,6 +6,7 @@
 #include <system_error>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_join.h"
 #include "common/data/dataset.h"
 #include "common/data/table.h"
@@ -87,12 +88,20 @@ absl::StatusOr<Registration> DatasetRegistry::Register(const std::string& name,
   ASSIGN_OR_RETURN(const std::vector<FileIdentity> before, IdentifyAll(paths));
   const std::string cache_key = CacheKey(chosen, spec, before);
   {
+    // Those who ask for a file that is being read wait for what its reader finds.
     absl::MutexLock lock(&mutex_);
+    const auto is_free = [&] { return !being_read_.contains(cache_key); };
+    mutex_.Await(absl::Condition(&is_free));
     if (const auto found = version_of_.find(cache_key); found != version_of_.end()) {
       return Registration{datasets_.at(found->second), false};
     }
+    being_read_.insert(cache_key);
     ++reads_;
   }
+  const absl::Cleanup done = [&] {
+    absl::MutexLock lock(&mutex_);
+    being_read_.erase(cache_key);
+  };
   ASSIGN_OR_RETURN(v1::Dataset inspected, InspectDataset(spec));
   ASSIGN_OR_RETURN(const std::vector<FileIdentity> after, IdentifyAll(paths));
   if (before != after) {

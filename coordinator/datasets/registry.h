@@ -19,6 +19,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/synchronization/mutex.h"
 #include "common/base/clock.h"
 #include "common/base/status.h"
@@ -89,6 +90,7 @@ class DatasetRegistry {
   std::map<Key, v1::Dataset> datasets_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, Key> version_of_ ABSL_GUARDED_BY(mutex_);  // by name, files, schema
   absl::flat_hash_map<std::string, std::string> fingerprint_of_ ABSL_GUARDED_BY(mutex_);  // by files
+  absl::flat_hash_set<std::string> being_read_ ABSL_GUARDED_BY(mutex_);  // keys of version_of_
   int64_t reads_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 

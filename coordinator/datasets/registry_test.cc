@@ -235,6 +235,7 @@ TEST_F(RegistryTest, ManyThreadsRegisteringOneFileMakeOneVersion) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_THAT(versions, ::testing::Each(1));
   EXPECT_EQ(std::count(created.begin(), created.end(), 1), 1);
+  EXPECT_EQ(registry_.reads(), 1);
 }
 
 TEST_F(RegistryTest, ShardsConcatenateToTheFile) {
