@@ -87,6 +87,11 @@ std::vector<Counts> ApportionClasses(const std::vector<int64_t>& class_size, con
   return sizes;
 }
 
+Fractions FractionsOf(const v1::SplitSpec& spec) {
+  return {spec.has_train() ? spec.train() : 0.8, spec.has_validation() ? spec.validation() : 0.1,
+          spec.has_test() ? spec.test() : 0.1};
+}
+
 absl::Status CheckFractions(const Fractions& fraction) {
   double sum = 0;
   for (double f : fraction) {
@@ -131,14 +136,17 @@ const char* PartName(Part part) {
   return "?";
 }
 
+absl::Status CheckSplit(int64_t records, const v1::SplitSpec& spec) {
+  const Fractions fraction = FractionsOf(spec);
+  RETURN_IF_ERROR(CheckFractions(fraction));
+  return CheckSizes(records, fraction, Apportion(records, fraction));
+}
+
 absl::StatusOr<Split> SplitRecords(int64_t records, const std::vector<int32_t>& class_of, int classes,
                                    const v1::SplitSpec& spec, uint64_t seed) {
-  const Fractions fraction{spec.has_train() ? spec.train() : 0.8,
-                           spec.has_validation() ? spec.validation() : 0.1,
-                           spec.has_test() ? spec.test() : 0.1};
-  RETURN_IF_ERROR(CheckFractions(fraction));
+  RETURN_IF_ERROR(CheckSplit(records, spec));
+  const Fractions fraction = FractionsOf(spec);
   const Counts total = Apportion(records, fraction);
-  RETURN_IF_ERROR(CheckSizes(records, fraction, total));
 
   const size_t groups = class_of.empty() ? 1 : static_cast<size_t>(classes);
   std::vector<std::vector<std::pair<uint64_t, int64_t>>> drawn(groups);

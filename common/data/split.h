@@ -21,6 +21,9 @@ struct Split {
   std::array<std::vector<int64_t>, kParts> records;  // ascending
 };
 
+// Whether `records` records can be split so, without reading them: the errors of SplitRecords.
+absl::Status CheckSplit(int64_t records, const v1::SplitSpec& spec);
+
 // `class_of` is empty for regression, else one class index in [0, classes) for each record. A fraction of
 // exactly 0 for validation or test leaves that part out on purpose. INVALID_ARGUMENT: fractions out of range
 // or not summing to 1; a part with a fraction stays empty (the message has the sizes).

@@ -231,8 +231,13 @@ absl::StatusOr<v1::Dataset> DatasetRegistry::Resolve(const v1::DatasetSpec& spec
         spec.name().empty() ? "dataset: set either dataset.path or dataset.name"
                             : "dataset: dataset.path and dataset.name exclude each other; remove one");
   }
+  const auto check_split = [&spec](const v1::Dataset& dataset) {
+    if (!spec.has_split()) return absl::OkStatus();
+    return Annotate(CheckSplit(dataset.records(), spec.split()), dataset.path());
+  };
   if (spec.name().empty()) {
     ASSIGN_OR_RETURN(Registration registration, Register("", spec));
+    RETURN_IF_ERROR(check_split(registration.dataset));
     return std::move(registration.dataset);
   }
   absl::StatusOr<v1::Dataset> dataset = Find(spec.name());
@@ -241,6 +246,7 @@ absl::StatusOr<v1::Dataset> DatasetRegistry::Resolve(const v1::DatasetSpec& spec
   if (!spec.labels().empty()) absolute.set_labels(Absolute(spec.labels()));
   RETURN_IF_ERROR(CheckCompatible(absolute, *dataset));
   RETURN_IF_ERROR(VerifyContent(*dataset).status());
+  RETURN_IF_ERROR(check_split(*dataset));
   return dataset;
 }
 

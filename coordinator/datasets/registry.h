@@ -62,8 +62,9 @@ class DatasetRegistry {
   std::vector<v1::Dataset> List() const;
 
   // The version a job runs on: the registered one that spec.name means, or spec.path registered under its
-  // stem. INVALID_ARGUMENT: the spec asks for another label, task, format or column type than was registered.
-  // DATA_LOSS: the registered file has changed. Otherwise errors as Find and Register.
+  // stem. INVALID_ARGUMENT: the spec asks for another label, task, format or column type than was registered,
+  // or its split leaves a part empty. DATA_LOSS: the registered file has changed. Otherwise errors as Find
+  // and Register.
   absl::StatusOr<v1::Dataset> Resolve(const v1::DatasetSpec& spec);
 
   // Opens shard `shard` of `shards` of file 0 (data) or 1 (labels). NOT_FOUND, INVALID_ARGUMENT; DATA_LOSS:

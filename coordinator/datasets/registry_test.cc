@@ -184,6 +184,20 @@ TEST_F(RegistryTest, IncompatibleSpecForARegisteredNameIsRefused) {
   ExpectError(registry_.Resolve(wrong).status(), absl::StatusCode::kInvalidArgument, "asks for 'idx'");
 }
 
+TEST_F(RegistryTest, SplitThatLeavesAPartEmptyIsToldAtSubmission) {
+  v1::DatasetSpec spec = Digits();
+  spec.mutable_split()->set_train(0.8);
+  ExpectError(registry_.Resolve(spec).status(), absl::StatusCode::kInvalidArgument,
+              "leaves the test part empty");
+  spec.clear_path();
+  spec.set_name("digits");
+  ExpectError(registry_.Resolve(spec).status(), absl::StatusCode::kInvalidArgument,
+              "leaves the test part empty");
+  spec.mutable_split()->set_validation(0.2);
+  spec.mutable_split()->set_test(0);
+  EXPECT_TRUE(registry_.Resolve(spec).ok());
+}
+
 TEST_F(RegistryTest, PathAndNameTogetherOrNeitherAreRefused) {
   v1::DatasetSpec spec = Digits();
   spec.set_name("digits");
