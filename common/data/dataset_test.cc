@@ -284,5 +284,31 @@ TEST(PreparedDataset, PixelsShareOneMeanAndDeviation) {
   }
 }
 
+// The examples that the documentation shows.
+TEST(Examples, DigitsAreTenClassesOf64Pixels) {
+  const auto dataset = InspectDataset(CsvSpec(LOCKSTEP_EXAMPLES "/digits.csv", "digit"));
+  ASSERT_TRUE(dataset.ok()) << dataset.status();
+  EXPECT_EQ(dataset->records(), 1797);
+  EXPECT_EQ(dataset->task(), v1::TASK_CLASSIFICATION);
+  const auto prepared = PreparedDataset::Prepare(*dataset, Job(0.8, 0.1, 0.1));
+  ASSERT_TRUE(prepared.ok()) << prepared.status();
+  EXPECT_EQ((*prepared)->features(), 64);
+  EXPECT_EQ((*prepared)->outputs(), 10);
+  EXPECT_EQ((*prepared)->size(Part::kTrain), 1437);
+  EXPECT_EQ((*prepared)->size(Part::kTest), 180);
+}
+
+TEST(Examples, DiabetesIsARegressionInTenColumns) {
+  v1::DatasetSpec spec = CsvSpec(LOCKSTEP_EXAMPLES "/diabetes.csv", "progression");
+  (*spec.mutable_columns())["sex"] = v1::COLUMN_TYPE_CATEGORICAL;
+  const auto dataset = InspectDataset(spec);
+  ASSERT_TRUE(dataset.ok()) << dataset.status();
+  EXPECT_EQ(dataset->records(), 442);
+  EXPECT_EQ(dataset->task(), v1::TASK_REGRESSION);
+  const auto prepared = PreparedDataset::Prepare(*dataset, Job(0.8, 0.1, 0.1));
+  ASSERT_TRUE(prepared.ok()) << prepared.status();
+  EXPECT_EQ((*prepared)->features(), 11);
+}
+
 }  // namespace
 }  // namespace lockstep
