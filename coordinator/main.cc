@@ -76,6 +76,7 @@ absl::Status Run(const Flags& flags) {
                                                                 .artifact_root = flags.artifact_root,
                                                                 .controller = controller.get(),
                                                                 .datasets = &datasets,
+                                                                .store = store.get(),
                                                                 .metrics = &metrics->registry()}));
   LogInfo("serving", {{"version", Version()},
                       {"grpc", server->address()},

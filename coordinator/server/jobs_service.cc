@@ -1,6 +1,7 @@
 #include <utility>
 
 #include "coordinator/jobs/controller.h"
+#include "coordinator/server/log_source.h"
 #include "coordinator/server/requests.h"
 #include "coordinator/server/services.h"
 #include "coordinator/server/submit.h"
@@ -85,12 +86,34 @@ class JobsService final : public v1::Jobs::CallbackService {
 
   grpc::ServerWriteReactor<v1::StreamLogsResponse>* StreamLogs(
       grpc::CallbackServerContext*, const v1::StreamLogsRequest* request) override {
-    return Stream<v1::StreamLogsResponse>(&Controller::StreamLogs, *request, "log lines");
+    using Response = v1::StreamLogsResponse;
+    if (absl::Status status = CheckReference("job", request->job()); !status.ok()) {
+      return FailStream<Response>(context_.live, status);
+    }
+    auto signal = std::make_shared<LogSignal>();
+    auto source = std::make_unique<LogSource>(context_.controller, context_.store, *request, signal);
+    const StreamExecutor executor = [pool = context_.pool](std::function<void()> task) {
+      pool->Run(std::move(task));
+    };
+    auto stream = ServerStream<Response>::Start(context_.live, executor, std::move(source));
+    signal->OnChange([weak = std::weak_ptr<ServerStream<Response>>(stream)] {
+      if (auto alive = weak.lock(); alive != nullptr) alive->Wake();
+    });
+    stream->Wake();  // for what came before the line above
+    return stream.get();
   }
 
   grpc::ServerWriteReactor<v1::StreamMetricsResponse>* StreamMetrics(
       grpc::CallbackServerContext*, const v1::StreamMetricsRequest* request) override {
-    return Stream<v1::StreamMetricsResponse>(&Controller::StreamMetrics, *request, "metric points");
+    using Response = v1::StreamMetricsResponse;
+    if (absl::Status status = CheckReference("job", request->job()); !status.ok()) {
+      return FailStream<Response>(context_.live, status);
+    }
+    return StartSubscribedStream<Response>(
+        context_.live, {.what = "metric points"}, [&](const std::shared_ptr<StreamQueue<Response>>& queue) {
+          const auto next = [queue](const Response& message) { queue->Push(message); };
+          return context_.controller->StreamMetrics(*request, next, EndOf(queue));
+        });
   }
 
   grpc::ServerUnaryReactor* ListCheckpoints(grpc::CallbackServerContext* call,
@@ -124,18 +147,6 @@ class JobsService final : public v1::Jobs::CallbackService {
   template <typename Response>
   static Controller::EndCallback EndOf(const std::shared_ptr<StreamQueue<Response>>& queue) {
     return [queue](absl::Status status) { queue->End(std::move(status)); };
-  }
-
-  template <typename Response, typename Request, typename Method>
-  grpc::ServerWriteReactor<Response>* Stream(Method method, const Request& request, const std::string& what) {
-    if (absl::Status status = CheckReference("job", request.job()); !status.ok()) {
-      return FailStream<Response>(context_.live, status);
-    }
-    return StartSubscribedStream<Response>(
-        context_.live, {.what = what}, [&](const std::shared_ptr<StreamQueue<Response>>& queue) {
-          const auto next = [queue](const Response& message) { queue->Push(message); };
-          return (context_.controller->*method)(request, next, EndOf(queue));
-        });
   }
 
   const ServiceContext context_;

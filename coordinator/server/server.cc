@@ -62,6 +62,7 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(cons
   impl->pool = std::make_unique<WorkerPool>(options.max_blocking_threads);
   const ServiceContext context = {.controller = options.controller,
                                   .datasets = options.datasets,
+                                  .store = options.store,
                                   .artifact_root = options.artifact_root,
                                   .pool = impl->pool.get(),
                                   .live = &impl->live};

@@ -19,6 +19,7 @@ namespace lockstep {
 
 class Controller;
 class DatasetRegistry;
+class Store;
 
 class CoordinatorServer {
  public:
@@ -28,6 +29,7 @@ class CoordinatorServer {
     std::string artifact_root;                // where jobs/<id>/model lie
     Controller* controller = nullptr;         // not owned; outlives the server
     DatasetRegistry* datasets = nullptr;      // not owned; outlives the server
+    Store* store = nullptr;                   // not owned; outlives the server; only read (logs)
     prometheus::Registry* metrics = nullptr;  // not owned; for counts and times of calls; null: none
     int max_blocking_threads = 8;             // calls that read files at the same time
   };

@@ -16,11 +16,13 @@ namespace lockstep {
 
 class Controller;
 class DatasetRegistry;
+class Store;
 
 // Nothing is owned; all must outlive the services.
 struct ServiceContext {
   Controller* controller = nullptr;
   DatasetRegistry* datasets = nullptr;
+  Store* store = nullptr;  // only read
   std::string artifact_root;
   WorkerPool* pool = nullptr;  // for whatever may block
   LiveStreams* live = nullptr;
