@@ -35,7 +35,8 @@ TEST(JobIdTest, AClockSetBackDoesNotTurnTheOrderRound) {
 
 TEST(JobIdTest, IdsAreSafeInPaths) {
   JobIds ids("");
-  EXPECT_EQ(ids.Next(absl::FromUnixSeconds(1)).find_first_not_of("0123456789abcdefghjkmnpqrstvwxyz"), std::string::npos);
+  EXPECT_EQ(ids.Next(absl::FromUnixSeconds(1)).find_first_not_of("0123456789abcdefghjkmnpqrstvwxyz"),
+            std::string::npos);
 }
 
 }  // namespace

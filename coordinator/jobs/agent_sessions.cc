@@ -1,0 +1,258 @@
+#include "coordinator/jobs/agent_sessions.h"
+
+#include <spdlog/spdlog.h>
+
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_join.h"
+#include "coordinator/jobs/timestamps.h"
+
+namespace lockstep {
+namespace {
+
+// Lost workers are listed for this long, so that people see what is missing.
+constexpr absl::Duration kLostWorkerShown = absl::Hours(1);
+
+std::string Who(const WorkerRecord& worker) {
+  return absl::StrCat("worker ", worker.name, " (host ", worker.host, ")");
+}
+
+bool IsLive(const WorkerRecord& worker) {
+  return worker.session != 0 && worker.state != v1::WORKER_STATE_LOST;
+}
+
+// Device ids are keys and appear in reasons; a worker that repeats one cannot be scheduled soundly.
+absl::Status CheckDevices(const v1::Register& message) {
+  std::set<std::string> seen;
+  for (const v1::Device& device : message.devices()) {
+    if (device.id().empty() || !seen.insert(device.id()).second) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("worker ", message.name(), ": device id '", device.id(),
+                       "' is empty or given twice; ids must be unique on a node"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+AgentSessions::AgentSessions(Ledger* ledger, Generations* generations, Identity identity,
+                             std::function<void(const std::string&, const v1::AssignmentStatus&)> report)
+    : ledger_(ledger),
+      generations_(generations),
+      identity_(std::move(identity)),
+      report_(std::move(report)) {}
+
+void AgentSessions::Connected(int64_t session, std::shared_ptr<AgentSink> sink) {
+  ledger_->sessions().try_emplace(session, Session{std::move(sink)});
+}
+
+void AgentSessions::Disconnected(int64_t session) {
+  const auto found = ledger_->sessions().find(session);
+  if (found == ledger_->sessions().end()) return;
+  const WorkerRecord* worker = ledger_->FindWorker(found->second.worker);
+  if (worker != nullptr && worker->session == session) {
+    ledger_->EditWorker(worker->name)->session = 0;
+    ledger_->WantSchedule();
+  }
+  // The entry itself must outlive a failed commit: this event would then come again.
+  ledger_->AfterCommit([this, session] { ledger_->sessions().erase(session); });
+}
+
+void AgentSessions::Close(int64_t session, absl::Status status) {
+  const auto found = ledger_->sessions().find(session);
+  if (found == ledger_->sessions().end()) return;
+  ledger_->AfterCommit([this, session, status] {
+    const auto open = ledger_->sessions().find(session);
+    if (open == ledger_->sessions().end() || std::exchange(open->second.closed, true)) return;
+    open->second.sink->Close(status);
+  });
+}
+
+std::string AgentSessions::Hear(int64_t session) {
+  const auto found = ledger_->sessions().find(session);
+  if (found == ledger_->sessions().end() || found->second.closed) return "";
+  if (found->second.worker.empty()) {
+    Close(session, absl::FailedPreconditionError("the first message of a worker's stream must be Register"));
+    return "";
+  }
+  const WorkerRecord* worker = ledger_->FindWorker(found->second.worker);
+  if (worker == nullptr || worker->session != session) return "";
+  ledger_->EditWorker(worker->name)->last_heard = ledger_->now();
+  return worker->name;
+}
+
+void AgentSessions::Register(int64_t session, const v1::Register& message) {
+  const auto found = ledger_->sessions().find(session);
+  if (found == ledger_->sessions().end() || found->second.closed) return;
+  if (message.name().empty() || message.incarnation().empty()) {
+    return Close(session, absl::InvalidArgumentError("Register needs a worker's name and incarnation"));
+  }
+  if (absl::Status status = CheckDevices(message); !status.ok()) return Close(session, status);
+  const std::string& root_id = message.artifact_root_id();
+  if (!root_id.empty() && root_id != identity_.artifact_root_id) {
+    return Close(session,
+                 absl::FailedPreconditionError(absl::StrCat(
+                     "worker ", message.name(), " (host ", message.host(), ") sees another storage under ",
+                     ledger_->options().artifact_root, " than the coordinator: its .lockstep-root says '",
+                     root_id, "', ours '", identity_.artifact_root_id,
+                     "'; job folders must be on storage that all nodes share: mount it at the same path "
+                     "there, or run ",
+                     "the worker on the coordinator's host")));
+  }
+  if (const WorkerRecord* old = ledger_->FindWorker(message.name())) {
+    if (old->incarnation != message.incarnation()) {
+      if (IsLive(*old)) {
+        return Close(session, absl::AlreadyExistsError(absl::StrCat(
+                                  "a live worker is already named '", message.name(), "': incarnation ",
+                                  old->incarnation, " on host ", old->host, "; this one is incarnation ",
+                                  message.incarnation(), " on host ", message.host(),
+                                  "; give it another --name, or stop the other one first")));
+      }
+      if (old->state != v1::WORKER_STATE_LOST) Lose(old->name, "its agent was started anew");
+    } else if (old->session != 0 && old->session != session) {
+      Close(old->session, absl::AbortedError("this worker has connected again on a newer stream"));
+    }
+  }
+  found->second.worker = message.name();
+  WorkerRecord* worker = ledger_->EditWorker(message.name());
+  if (worker->session != session) worker->connected_at = ledger_->now();
+  const bool draining =
+      worker->incarnation == message.incarnation() && worker->state == v1::WORKER_STATE_DRAINING;
+  if (worker->incarnation != message.incarnation()) worker->holds.clear();
+  worker->incarnation = message.incarnation();
+  worker->host = message.host();
+  worker->version = message.version();
+  worker->session = session;
+  worker->state = draining ? v1::WORKER_STATE_DRAINING : v1::WORKER_STATE_READY;
+  worker->storage_known = !root_id.empty();
+  worker->last_heard = ledger_->now();
+  worker->devices.assign(message.devices().begin(), message.devices().end());
+  ledger_->WantSchedule();
+  spdlog::info("worker {} registered from {} with {} devices{}", message.name(), message.host(),
+               message.devices_size(), root_id.empty() ? ", its storage not yet checked" : "");
+
+  v1::ConnectResponse answer;
+  v1::Registered* registered = answer.mutable_registered();
+  registered->set_coordinator_incarnation(identity_.incarnation);
+  SetDuration(ledger_->options().heartbeat_interval, registered->mutable_heartbeat_interval());
+  registered->set_artifact_root(ledger_->options().artifact_root);
+  registered->set_artifact_root_id(identity_.artifact_root_id);
+  ledger_->Send(message.name(), std::move(answer));
+  Reconcile(message.name(), message);
+}
+
+// Levels, not edges: what the agent has and we do not know, what we gave and it does not have.
+void AgentSessions::Reconcile(const std::string& name, const v1::Register& message) {
+  std::set<std::pair<std::string, std::string>> reported;  // (device, job)
+  for (const v1::AssignmentStatus& status : message.assignments()) {
+    reported.emplace(status.device(), status.job_id());
+    report_(name, status);
+  }
+  const auto holds = ledger_->FindWorker(name)->holds;  // a copy: repeating and failing change them
+  for (const auto& [device, hold] : holds) {
+    const bool has = reported.count({device, hold.job}) > 0;
+    const JobRecord* job = ledger_->FindJob(hold.job);
+    const bool current = job != nullptr && job->stored.job.generation() == hold.generation &&
+                         (job->state() == v1::JOB_STATE_STARTING || job->state() == v1::JOB_STATE_RUNNING);
+    if (current) {
+      // A running trainer that its agent no longer knows cannot be continued by giving the order anew.
+      if (!has && job->members[hold.rank].state == v1::ASSIGNMENT_STATE_RUNNING) {
+        ledger_->EditWorker(name)->holds.erase(device);
+        generations_->Fail(ledger_->EditJob(hold.job),
+                           absl::StrCat("worker ", name, " no longer has the trainer of rank ", hold.rank));
+      } else {
+        generations_->Repeat(hold.job, hold.rank);
+      }
+    } else if (!has) {
+      ledger_->EditWorker(name)->holds.erase(device);
+    } else {
+      generations_->AbortOne(name, hold.job, hold.generation, device);
+    }
+  }
+  // A job that waits to be adopted, but whose trainer is not there, need not wait for the others.
+  std::vector<std::string> orphans;
+  for (const auto& [id, job] : ledger_->jobs()) {
+    if (job.state() != v1::JOB_STATE_RECOVERING) continue;
+    for (const Member& member : job.members) {
+      if (member.worker == name && member.state == v1::ASSIGNMENT_STATE_UNSPECIFIED) {
+        orphans.push_back(id);
+        break;
+      }
+    }
+  }
+  for (const std::string& id : orphans) {
+    generations_->Requeue(ledger_->EditJob(id),
+                          absl::StrCat("queued again after a coordinator restart: worker ", name,
+                                       " no longer has its trainer"));
+  }
+}
+
+void AgentSessions::Drain(const std::string& name) {
+  WorkerRecord* worker = ledger_->EditWorker(name);
+  if (worker->state != v1::WORKER_STATE_READY) return;
+  worker->state = v1::WORKER_STATE_DRAINING;
+  ledger_->WantSchedule();
+  spdlog::info("worker {} drains", name);
+  std::set<std::string> jobs;
+  for (const auto& [device, hold] : worker->holds) jobs.insert(hold.job);
+  for (const std::string& id : jobs) {
+    JobRecord* job = ledger_->EditJob(id);
+    if (job == nullptr) continue;
+    if (job->state() == v1::JOB_STATE_RUNNING && !job->growing()) {
+      job->requeue_when_stopped = true;
+      if (job->stop == v1::Stop::MODE_UNSPECIFIED) generations_->Stop(job, v1::Stop::MODE_PAUSE);
+    } else if (job->state() == v1::JOB_STATE_STARTING || job->state() == v1::JOB_STATE_RUNNING) {
+      generations_->Requeue(job, absl::StrCat("queued again: worker ", name, " is going away"));
+    }
+  }
+}
+
+void AgentSessions::Lose(const std::string& name, const std::string& why) {
+  WorkerRecord* worker = ledger_->EditWorker(name);
+  worker->state = v1::WORKER_STATE_LOST;
+  const auto holds = std::exchange(worker->holds, {});
+  const std::string reason = absl::StrCat(Who(*worker), " was lost: ", why);
+  spdlog::warn("{}", reason);
+  ledger_->WantSchedule();
+  if (worker->session != 0) Close(worker->session, absl::DeadlineExceededError(reason));
+  worker->session = 0;
+  for (const auto& [device, hold] : holds) {
+    JobRecord* job = ledger_->EditJob(hold.job);
+    if (job == nullptr || job->stored.job.generation() != hold.generation) continue;
+    if (job->state() != v1::JOB_STATE_STARTING && job->state() != v1::JOB_STATE_RUNNING) continue;
+    generations_->Fail(job, absl::StrCat(reason, "; it ran rank ", hold.rank, " on ", device,
+                                         "; `lockstep resume` continues from the newest checkpoint"));
+  }
+}
+
+void AgentSessions::Tick() {
+  const absl::Time now = ledger_->now();
+  std::vector<std::string> silent, old;
+  for (const auto& [name, worker] : ledger_->workers()) {
+    const absl::Duration age = now - worker.last_heard;
+    if (worker.state != v1::WORKER_STATE_LOST && age >= ledger_->options().worker_timeout) {
+      silent.push_back(name);
+    } else if (worker.state == v1::WORKER_STATE_LOST && age >= kLostWorkerShown) {
+      old.push_back(name);
+    } else {
+      for (const auto& [device, hold] : worker.holds) {
+        if (now < hold.drop_at) continue;
+        // Twice told, never answered: the agent has forgotten it.
+        generations_->AbortOne(name, hold.job, hold.generation, device);
+        ledger_->EditWorker(name)->holds.erase(device);
+        ledger_->WantSchedule();
+        break;  // the next tick takes the next one
+      }
+    }
+  }
+  for (const std::string& name : silent) {
+    const WorkerRecord* worker = ledger_->FindWorker(name);
+    Lose(name, absl::StrCat("no message for ", absl::FormatDuration(now - worker->last_heard)));
+  }
+  for (const std::string& name : old) ledger_->RemoveWorker(name);
+}
+
+}  // namespace lockstep

@@ -1,0 +1,205 @@
+#include "coordinator/jobs/controller.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <utility>
+
+#include "coordinator/jobs/artifact_root.h"
+#include "coordinator/jobs/controller_impl.h"
+#include "coordinator/jobs/restore.h"
+#include "coordinator/jobs/state_machine.h"
+
+namespace lockstep {
+
+absl::StatusOr<std::unique_ptr<Controller>> Controller::Start(const Options& options, Store* store,
+                                                              Clock* clock) {
+  ASSIGN_OR_RETURN(const std::string root_id, PrepareArtifactRoot(options.artifact_root));
+  ASSIGN_OR_RETURN(const std::string last_id, store->LastJobId());
+  auto impl = std::make_unique<Impl>(options, store, clock, root_id, last_id);
+  RETURN_IF_ERROR(impl->Load());
+  impl->loop.Start();
+  return std::unique_ptr<Controller>(new Controller(std::move(impl)));
+}
+
+Controller::Controller(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Controller::~Controller() = default;
+
+void Controller::Submit(v1::JobSpec spec, std::string request_id, v1::Dataset dataset, JobCallback done) {
+  Submission submission{std::move(spec), std::move(request_id), std::move(dataset), ""};
+  if (submission.spec.has_from()) {
+    // A repeated request must get its job even if the checkpoint that it started from is gone by now.
+    auto repeated = submission.request_id.empty() ? std::optional<StoredRequest>()
+                                                  : impl_->store->FindRequest(submission.request_id);
+    if (!repeated.ok()) return done(repeated.status());
+    if (!repeated->has_value()) {
+      auto path = ResolveSource(impl_->options.artifact_root, impl_->store, submission.spec);
+      if (!path.ok()) return done(path.status());
+      submission.from_path = *std::move(path);
+    }
+  }
+  impl_->PostCall(std::move(done),
+                  [impl = impl_.get(), submission = std::move(submission)](const JobCallback& callback) {
+                    impl->commands.Submit(submission, callback);
+                  });
+}
+
+void Controller::Cancel(std::string job, JobCallback done) {
+  impl_->PostCall(std::move(done), [impl = impl_.get(), job = std::move(job)](const JobCallback& callback) {
+    impl->commands.Cancel(job, callback);
+  });
+}
+
+void Controller::Pause(std::string job, JobCallback done) {
+  impl_->PostCall(std::move(done), [impl = impl_.get(), job = std::move(job)](const JobCallback& callback) {
+    impl->commands.Pause(job, callback);
+  });
+}
+
+// Verifying checkpoints takes long and belongs to the caller's thread; it also gives the caller the error.
+void Controller::Resume(std::string job, JobCallback done) {
+  std::optional<Restore> restore;
+  auto stored = impl_->store->GetJob(job);
+  if (absl::IsNotFound(stored.status())) stored = impl_->store->FindJobByName(job);
+  if (stored.ok()) {
+    const v1::JobState state = stored->job.state();
+    if (state == v1::JOB_STATE_PAUSED || state == v1::JOB_STATE_FAILED || state == v1::JOB_STATE_CANCELLED) {
+      auto newest = NewestRestore(impl_->options.artifact_root, *stored);
+      if (!newest.ok()) return done(newest.status());
+      restore = *std::move(newest);
+      job = stored->job.id();
+    }
+  }
+  impl_->PostCall(std::move(done),
+                  [impl = impl_.get(), job = std::move(job), restore](const JobCallback& callback) {
+                    impl->commands.Resume(
+                        job, restore, [impl](const std::string& id) { impl->Resolve(id); }, callback);
+                  });
+}
+
+absl::StatusOr<v1::Job> Controller::GetJob(const std::string& id_or_name) {
+  auto job = impl_->store->GetJob(id_or_name);
+  if (absl::IsNotFound(job.status())) job = impl_->store->FindJobByName(id_or_name);
+  if (absl::IsNotFound(job.status())) {
+    return absl::NotFoundError(
+        absl::StrCat("no job has the id or name '", id_or_name, "'; `lockstep jobs` lists them"));
+  }
+  if (!job.ok()) return job.status();
+  return std::move(job->job);
+}
+
+absl::StatusOr<v1::ListJobsResponse> Controller::ListJobs(const v1::ListJobsRequest& request) {
+  const int size = request.page_size() <= 0 ? 100 : std::min(request.page_size(), 1'000);
+  std::vector<v1::JobState> states;
+  for (const int state : request.states()) states.push_back(static_cast<v1::JobState>(state));
+  // One more than asked for tells whether there is a next page.
+  ASSIGN_OR_RETURN(auto jobs, impl_->store->ListJobs(states, request.page_token(), size + 1));
+  v1::ListJobsResponse response;
+  const bool more = static_cast<int>(jobs.size()) > size;
+  if (more) jobs.resize(size);
+  for (StoredJob& stored : jobs) *response.add_jobs() = std::move(stored.job);
+  if (more) response.set_next_page_token(response.jobs(response.jobs_size() - 1).id());
+  return response;
+}
+
+std::vector<v1::Worker> Controller::ListWorkers() { return impl_->published.Workers(impl_->clock->Now()); }
+
+ControllerSnapshot Controller::Snapshot() { return impl_->published.Snapshot(); }
+
+absl::StatusOr<std::vector<v1::Checkpoint>> Controller::ListCheckpoints(const std::string& job) {
+  ASSIGN_OR_RETURN(const v1::Job found, GetJob(job));
+  return DescribeCheckpoints(impl_->options.artifact_root, found.id());
+}
+
+std::vector<v1::Model> Controller::ListModels() {
+  std::vector<v1::Model> models;
+  std::string before;
+  while (true) {
+    auto jobs = impl_->store->ListJobs({v1::JOB_STATE_SUCCEEDED}, before, 100);
+    if (!jobs.ok() || jobs->empty()) return models;
+    for (const StoredJob& stored : *jobs) {
+      v1::Model& model = models.emplace_back();
+      model.set_job_id(stored.job.id());
+      model.set_name(stored.job.name());
+      model.set_path(stored.job.model_path());
+      model.set_sha256(stored.job.model_sha256());
+      *model.mutable_metrics() = stored.job.metrics();
+      *model.mutable_created_at() = stored.job.finished_at();
+      std::error_code error;
+      const auto bytes = std::filesystem::file_size(stored.job.model_path() + "/model.safetensors", error);
+      if (!error) model.set_bytes(static_cast<int64_t>(bytes));
+    }
+    before = jobs->back().job.id();
+  }
+}
+
+std::unique_ptr<Controller::Subscription> Controller::WatchJob(const std::string& job,
+                                                               std::function<void(const v1::Job&)> next,
+                                                               EndCallback end) {
+  auto watch = std::make_shared<Watch>();
+  watch->job = job;
+  watch->next_job = std::move(next);
+  watch->end = std::move(end);
+  return impl_->Subscribe(std::move(watch));
+}
+
+std::unique_ptr<Controller::Subscription> Controller::StreamLogs(
+    const v1::StreamLogsRequest& request, std::function<void(const v1::StreamLogsResponse&)> next,
+    EndCallback end) {
+  auto watch = std::make_shared<Watch>();
+  watch->job = request.job();
+  watch->follow = request.follow();
+  watch->tail = request.tail();
+  watch->next_logs = std::move(next);
+  watch->end = std::move(end);
+  return impl_->Subscribe(std::move(watch));
+}
+
+std::unique_ptr<Controller::Subscription> Controller::StreamMetrics(
+    const v1::StreamMetricsRequest& request, std::function<void(const v1::StreamMetricsResponse&)> next,
+    EndCallback end) {
+  auto watch = std::make_shared<Watch>();
+  watch->job = request.job();
+  watch->follow = request.follow();
+  watch->next_metrics = std::move(next);
+  watch->end = std::move(end);
+  return impl_->Subscribe(std::move(watch));
+}
+
+int64_t Controller::AgentConnected(std::shared_ptr<AgentSink> sink) {
+  const int64_t session = impl_->next_session++;
+  ControlEvent event;
+  event.apply = [impl = impl_.get(), session, sink = std::move(sink)] {
+    impl->sessions.Connected(session, sink);
+  };
+  impl_->loop.Post(std::move(event));
+  return session;
+}
+
+void Controller::AgentMessage(int64_t session, v1::ConnectRequest message) {
+  ControlEvent event;
+  switch (message.message_case()) {
+    case v1::ConnectRequest::kHeartbeat:
+    case v1::ConnectRequest::kProgress:
+    case v1::ConnectRequest::kLogs:
+      event.urgent = false;
+      event.droppable = true;
+      break;
+    case v1::ConnectRequest::kCheckpoint:
+      event.urgent = false;
+      break;
+    default:
+      break;
+  }
+  event.apply = [impl = impl_.get(), session, message = std::move(message)] {
+    impl->Dispatch(session, message);
+  };
+  impl_->loop.Post(std::move(event));
+}
+
+void Controller::AgentDisconnected(int64_t session) {
+  ControlEvent event;
+  event.apply = [impl = impl_.get(), session] { impl->sessions.Disconnected(session); };
+  impl_->loop.Post(std::move(event));
+}
+
+}  // namespace lockstep

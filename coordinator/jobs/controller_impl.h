@@ -1,0 +1,53 @@
+// The controller's parts, put together. The control thread owns all but `published` and the queue of `loop`.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "coordinator/jobs/agent_reports.h"
+#include "coordinator/jobs/agent_sessions.h"
+#include "coordinator/jobs/background.h"
+#include "coordinator/jobs/control_loop.h"
+#include "coordinator/jobs/controller.h"
+#include "coordinator/jobs/generations.h"
+#include "coordinator/jobs/job_commands.h"
+#include "coordinator/jobs/ledger.h"
+#include "coordinator/jobs/published.h"
+#include "coordinator/jobs/watchers.h"
+
+namespace lockstep {
+
+struct Controller::Impl {
+  Impl(const Controller::Options& options, Store* store, Clock* clock, const std::string& artifact_root_id,
+       const std::string& last_job_id);
+  ~Impl();
+
+  // Jobs of the store into the ledger; those with trainers wait for their agents.
+  absl::Status Load();
+
+  // A call that answers a JobCallback.
+  void PostCall(JobCallback done, std::function<void(const JobCallback&)> apply);
+  std::unique_ptr<Subscription> Subscribe(std::shared_ptr<Watch> watch);
+  // Searches for the job's newest checkpoint in the background.
+  void Resolve(const std::string& job);
+  void Dispatch(int64_t session, const v1::ConnectRequest& message);
+  absl::Status CommitRound();
+
+  const Controller::Options options;
+  Store* const store;
+  Clock* const clock;
+  Ledger ledger;
+  Generations generations;
+  AgentReports reports;
+  AgentSessions sessions;
+  JobCommands commands;
+  Watchers watchers;
+  Published published;
+  double schedule_seconds = 0;
+  std::atomic<int64_t> next_session{1};
+  ControlLoop loop;
+  Background background;  // before the loop goes: it posts to it
+};
+
+}  // namespace lockstep

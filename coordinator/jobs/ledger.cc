@@ -1,0 +1,233 @@
+#include "coordinator/jobs/ledger.h"
+
+#include <spdlog/spdlog.h>
+
+#include "absl/strings/numbers.h"
+#include "coordinator/jobs/state_machine.h"
+
+namespace lockstep {
+
+Ledger::Ledger(const Controller::Options& options, Store* store, Clock* clock)
+    : options_(options), store_(store), clock_(clock) {}
+
+const JobRecord* Ledger::FindJob(const std::string& id) const {
+  const auto found = jobs_.find(id);
+  return found == jobs_.end() ? nullptr : &found->second;
+}
+
+JobRecord* Ledger::AddJob(JobRecord job) {
+  const std::string id = job.id();
+  job_images_.try_emplace(id).first->second.stored = true;
+  JobRecord* added = &jobs_.insert_or_assign(id, std::move(job)).first->second;
+  Reindex(id);
+  return added;
+}
+
+JobRecord* Ledger::EditJob(const std::string& id) { return Edit(id, true); }
+JobRecord* Ledger::EditRuntime(const std::string& id) { return Edit(id, false); }
+
+JobRecord* Ledger::Edit(const std::string& id, bool stored) {
+  const auto found = jobs_.find(id);
+  if (found == jobs_.end()) return nullptr;
+  auto [image, first] = job_images_.try_emplace(id);
+  if (first) {
+    image->second.before = found->second;
+    image->second.was = found->second.state();
+  }
+  image->second.stored |= stored;
+  return &found->second;
+}
+
+bool Ledger::Move(JobRecord* job, v1::JobState to, const std::string& reason) {
+  EditJob(job->id());
+  auto transition = Transition(&job->stored.job, to, reason, now());
+  if (!transition.ok()) {
+    spdlog::error("{}", std::string(transition.status().message()));
+    return false;
+  }
+  spdlog::info("job {} ({}): {} -> {}: {}", job->id(), job->stored.job.name(), JobStateName(transition->from),
+               JobStateName(to), reason);
+  batch_.transitions.push_back(*std::move(transition));
+  Reindex(job->id());
+  WantSchedule();
+  return true;
+}
+
+void Ledger::Reindex(const std::string& id) {
+  const auto found = jobs_.find(id);
+  if (found == jobs_.end()) return;
+  const std::pair<int, std::string> key(-found->second.stored.job.spec().priority(), id);
+  if (found->second.state() == v1::JOB_STATE_QUEUED) {
+    queue_.insert(key);
+  } else {
+    queue_.erase(key);
+  }
+}
+
+std::vector<const JobRecord*> Ledger::Queue(size_t limit) const {
+  std::vector<const JobRecord*> queued;
+  for (const auto& [priority, id] : queue_) {
+    if (queued.size() == limit) break;
+    queued.push_back(&jobs_.at(id));
+  }
+  return queued;
+}
+
+absl::StatusOr<std::string> Ledger::ResolveJob(const std::string& id_or_name) const {
+  if (jobs_.count(id_or_name) > 0) return id_or_name;
+  for (auto image = job_images_.rbegin(); image != job_images_.rend(); ++image) {
+    const auto job = jobs_.find(image->first);
+    if (!image->second.before.has_value() && job != jobs_.end() &&
+        job->second.stored.job.name() == id_or_name) {
+      return image->first;
+    }
+  }
+  auto job = store_->GetJob(id_or_name);
+  if (absl::IsNotFound(job.status())) job = store_->FindJobByName(id_or_name);
+  if (absl::IsNotFound(job.status())) {
+    return absl::NotFoundError(
+        absl::StrCat("no job has the id or name '", id_or_name, "'; `lockstep jobs` lists them"));
+  }
+  if (!job.ok()) return job.status();
+  return job->job.id();
+}
+
+absl::StatusOr<JobRecord*> Ledger::LoadJob(const std::string& id) {
+  if (JobRecord* here = EditJob(id)) return here;
+  JobRecord job;
+  ASSIGN_OR_RETURN(job.stored, store_->GetJob(id));
+  ASSIGN_OR_RETURN(job.dataset, DatasetOf(job.stored.job));
+  job.accepted_from = job.stored.job.generation();
+  job_images_[id] = {std::nullopt, job.state(), true};
+  return &jobs_.insert_or_assign(id, std::move(job)).first->second;
+}
+
+bool Ledger::IsKnown(const std::string& id) { return jobs_.count(id) > 0 || store_->GetJob(id).ok(); }
+
+absl::StatusOr<std::shared_ptr<const v1::Dataset>> Ledger::DatasetOf(const v1::Job& job) {
+  const std::string& version = job.dataset_version();
+  std::weak_ptr<const v1::Dataset>& cached = datasets_[version];
+  if (auto dataset = cached.lock()) return dataset;
+  const size_t at = version.rfind('@');
+  int number = 0;
+  if (at == std::string::npos || !absl::SimpleAtoi(version.substr(at + 1), &number)) {
+    return absl::DataLossError(absl::StrCat("job ", job.id(), " pins the dataset '", version,
+                                            "', which is not of the form name@version"));
+  }
+  ASSIGN_OR_RETURN(auto found, store_->FindDataset(version.substr(0, at), number));
+  if (!found.has_value()) {
+    return absl::NotFoundError(
+        absl::StrCat("job ", job.id(), " pins dataset ", version, ", which the store does not have"));
+  }
+  auto dataset = std::make_shared<const v1::Dataset>(*std::move(found));
+  cached = dataset;
+  return std::shared_ptr<const v1::Dataset>(dataset);
+}
+
+absl::StatusOr<std::shared_ptr<const v1::Dataset>> Ledger::ShareDataset(v1::Dataset dataset) {
+  std::weak_ptr<const v1::Dataset>& cached = datasets_[absl::StrCat(dataset.name(), "@", dataset.version())];
+  if (auto shared = cached.lock()) return shared;
+  ASSIGN_OR_RETURN(auto found, store_->FindDataset(dataset.name(), dataset.version()));
+  if (!found.has_value()) batch_.datasets.push_back(dataset);
+  auto shared = std::make_shared<const v1::Dataset>(std::move(dataset));
+  cached = shared;
+  return std::shared_ptr<const v1::Dataset>(shared);
+}
+
+const WorkerRecord* Ledger::FindWorker(const std::string& name) const {
+  const auto found = workers_.find(name);
+  return found == workers_.end() ? nullptr : &found->second;
+}
+
+WorkerRecord* Ledger::EditWorker(const std::string& name) {
+  const auto found = workers_.find(name);
+  if (found == workers_.end()) {
+    worker_images_.try_emplace(name, std::nullopt);
+    WorkerRecord& made = workers_[name];
+    made.name = name;
+    return &made;
+  }
+  worker_images_.try_emplace(name, found->second);
+  return &found->second;
+}
+
+void Ledger::RemoveWorker(const std::string& name) {
+  EditWorker(name);
+  workers_.erase(name);
+}
+
+std::vector<std::pair<std::string, std::string>> Ledger::HoldsOf(const std::string& job) const {
+  std::vector<std::pair<std::string, std::string>> holds;
+  for (const auto& [name, worker] : workers_) {
+    for (const auto& [device, hold] : worker.holds) {
+      if (hold.job == job) holds.emplace_back(name, device);
+    }
+  }
+  return holds;
+}
+
+void Ledger::Send(const std::string& worker, v1::ConnectResponse message) {
+  const WorkerRecord* record = FindWorker(worker);
+  if (record == nullptr) return;
+  const auto session = sessions_.find(record->session);
+  if (session == sessions_.end() || session->second.closed) return;  // it will register again, and be told
+  AfterCommit([sink = session->second.sink, message = std::move(message)] { sink->Send(message); });
+}
+
+std::map<std::string, v1::JobState> Ledger::ChangedJobs() const {
+  std::map<std::string, v1::JobState> changed;
+  for (const auto& [id, image] : job_images_) {
+    if (!image.stored) continue;
+    changed[id] = image.was;
+  }
+  return changed;
+}
+
+absl::Status Ledger::Commit() {
+  batch_.jobs.clear();
+  for (const auto& [id, image] : job_images_) {
+    if (image.stored) batch_.jobs.push_back(jobs_.at(id).stored);
+  }
+  for (const auto& [id, request] : requests_) batch_.requests.push_back(request);
+  return store_->Commit(batch_);
+}
+
+void Ledger::Undo() {
+  for (auto& [id, image] : job_images_) {
+    const auto job = jobs_.find(id);
+    if (job != jobs_.end()) queue_.erase({-job->second.stored.job.spec().priority(), id});
+    if (image.before.has_value()) {
+      jobs_.insert_or_assign(id, *std::move(image.before));
+      Reindex(id);
+    } else {
+      jobs_.erase(id);
+    }
+  }
+  for (auto& [name, before] : worker_images_) {
+    if (before.has_value()) {
+      workers_.insert_or_assign(name, *std::move(before));
+    } else {
+      workers_.erase(name);
+    }
+  }
+  EndRound();
+  want_schedule_ = true;
+}
+
+void Ledger::RunActions() {
+  for (const auto& action : std::exchange(actions_, {})) action();
+}
+
+void Ledger::EndRound() {
+  for (const auto& [id, image] : job_images_) {
+    const auto job = jobs_.find(id);
+    if (job != jobs_.end() && IsFinal(job->second.state())) jobs_.erase(job);
+  }
+  job_images_.clear();
+  worker_images_.clear();
+  requests_.clear();
+  batch_ = Batch();
+  actions_.clear();
+}
+
+}  // namespace lockstep

@@ -1,0 +1,117 @@
+// All state of the control thread, and the round that is being worked on: what it changed (to be stored, and
+// to be undone if that fails) and what it will do once it is on disk.
+//
+//   apply events (Edit..., Move, Send, AfterCommit) -> Commit -> actions run
+//                                                         '-> failed: Undo, as if the round had not been
+//
+// Only the control thread calls this.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "coordinator/jobs/controller.h"
+#include "coordinator/jobs/records.h"
+#include "coordinator/store/store.h"
+
+namespace lockstep {
+
+struct Session {
+  std::shared_ptr<AgentSink> sink;
+  std::string worker;   // empty: not registered yet
+  bool closed = false;  // by us; what it still says is ignored
+};
+
+class Ledger {
+ public:
+  Ledger(const Controller::Options& options, Store* store, Clock* clock);
+
+  const Controller::Options& options() const { return options_; }
+  Store* store() const { return store_; }
+  absl::Time now() const { return clock_->Now(); }
+
+  // Jobs that are not final, and those that became final in this round.
+  const std::map<std::string, JobRecord>& jobs() const { return jobs_; }
+  const JobRecord* FindJob(const std::string& id) const;
+  JobRecord* AddJob(JobRecord job);
+  // The job, to be changed; stored with the round. nullptr: not known here.
+  JobRecord* EditJob(const std::string& id);
+  // The same for what is not stored (members' states, deadlines).
+  JobRecord* EditRuntime(const std::string& id);
+  // A transition of the state machine, recorded. A forbidden one is a bug: it is logged and not done.
+  bool Move(JobRecord* job, v1::JobState to, const std::string& reason);
+  // The first `limit` queued jobs by turn.
+  std::vector<const JobRecord*> Queue(size_t limit) const;
+  // By id, or the newest of that name, also if it is only in this round. NOT_FOUND.
+  absl::StatusOr<std::string> ResolveJob(const std::string& id_or_name) const;
+  // Brings a final job back from the store.
+  absl::StatusOr<JobRecord*> LoadJob(const std::string& id);
+  // Whether the store has the job (or will have it with this round).
+  bool IsKnown(const std::string& id);
+  absl::StatusOr<std::shared_ptr<const v1::Dataset>> DatasetOf(const v1::Job& job);
+  // The shared copy of a registered version; stored with the round if the store does not have it.
+  absl::StatusOr<std::shared_ptr<const v1::Dataset>> ShareDataset(v1::Dataset dataset);
+
+  const std::map<std::string, WorkerRecord>& workers() const { return workers_; }
+  const WorkerRecord* FindWorker(const std::string& name) const;
+  WorkerRecord* EditWorker(const std::string& name);  // made if it is not there
+  void RemoveWorker(const std::string& name);
+  // (worker, device) that have an unended assignment of `job`.
+  std::vector<std::pair<std::string, std::string>> HoldsOf(const std::string& job) const;
+
+  std::map<int64_t, Session>& sessions() { return sessions_; }
+
+  // The round.
+  Batch& batch() { return batch_; }
+  std::map<std::string, StoredRequest>& requests() { return requests_; }
+  void AfterCommit(std::function<void()> action) { actions_.push_back(std::move(action)); }
+  // Through the worker's present stream, after the commit; dropped if it has none.
+  void Send(const std::string& worker, v1::ConnectResponse message);
+  // Devices or jobs changed in a way that may let something start.
+  void WantSchedule() { want_schedule_ = true; }
+  bool TakeWantSchedule() { return std::exchange(want_schedule_, false); }
+
+  // Jobs whose stored part changed in this round, with the state that they had (UNSPECIFIED: new).
+  std::map<std::string, v1::JobState> ChangedJobs() const;
+  bool workers_changed() const { return !worker_images_.empty(); }
+
+  absl::Status Commit();  // stores the round; its changes then stand
+  void Undo();            // takes them back, and forgets the actions
+  void RunActions();      // what the committed round has to do, in order
+  void EndRound();        // forgets the round, and the jobs that became final in it
+
+ private:
+  struct JobImage {
+    std::optional<JobRecord> before;  // empty: the job was not here
+    v1::JobState was = v1::JOB_STATE_UNSPECIFIED;
+    bool stored = false;
+  };
+  JobRecord* Edit(const std::string& id, bool stored);
+  void Reindex(const std::string& id);
+
+  const Controller::Options options_;
+  Store* const store_;
+  Clock* const clock_;
+  std::map<std::string, JobRecord> jobs_;
+  std::set<std::pair<int, std::string>> queue_;  // (-priority, id) of queued jobs
+  std::map<std::string, WorkerRecord> workers_;
+  std::map<int64_t, Session> sessions_;
+  std::map<std::string, std::weak_ptr<const v1::Dataset>> datasets_;  // by "name@version"
+
+  std::map<std::string, JobImage> job_images_;
+  std::map<std::string, std::optional<WorkerRecord>> worker_images_;
+  Batch batch_;
+  std::map<std::string, StoredRequest> requests_;  // of this round, by request id
+  std::vector<std::function<void()>> actions_;
+  bool want_schedule_ = false;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,125 @@
+#include "coordinator/jobs/restore.h"
+
+#include <filesystem>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_join.h"
+#include "common/checkpoint/checkpoint.h"
+#include "coordinator/jobs/timestamps.h"
+
+namespace lockstep {
+namespace {
+
+bool IsDirectory(const std::string& path) {
+  std::error_code error;
+  return std::filesystem::is_directory(path, error);
+}
+
+absl::StatusOr<CheckpointInfo> OfStep(const std::string& directory, const v1::CheckpointSource& from) {
+  std::vector<CheckpointInfo> all;
+  if (IsDirectory(directory)) {
+    ASSIGN_OR_RETURN(all, ListCheckpoints(directory, nullptr));
+  }
+  std::vector<std::string> steps;
+  for (const CheckpointInfo& info : all) {
+    const bool wanted = from.has_step() ? info.manifest.step == from.step() : info.manifest.best;
+    if (wanted) {
+      RETURN_IF_ERROR(Annotate(VerifyCheckpoint(info.path), "from"));
+      return info;
+    }
+    steps.push_back(absl::StrCat(info.manifest.step));
+  }
+  return absl::NotFoundError(absl::StrCat(
+      "from: job '", from.job(), "' has no ",
+      from.has_step() ? absl::StrCat("checkpoint at step ", from.step()) : std::string("best checkpoint"),
+      steps.empty() ? std::string("; it has none at all")
+                    : absl::StrCat("; it has steps ", absl::StrJoin(steps, ", "))));
+}
+
+}  // namespace
+
+std::string CheckpointDirectory(const std::string& artifact_root, const std::string& job_id) {
+  return absl::StrCat(artifact_root, "/jobs/", job_id, "/checkpoints");
+}
+
+absl::StatusOr<Restore> NewestRestore(const std::string& artifact_root, const StoredJob& job) {
+  const Restore none{job.from_path, !job.from_path.empty(),
+                     job.from_path.empty() ? "from the start: it has no checkpoint yet"
+                                           : absl::StrCat("from ", job.from_path)};
+  const std::string directory = CheckpointDirectory(artifact_root, job.job.id());
+  if (!IsDirectory(directory)) return none;
+  std::vector<std::string> skipped;
+  auto newest = NewestWhole(directory, &skipped);
+  if (absl::IsNotFound(newest.status())) return none;
+  if (!newest.ok()) return newest.status();
+  std::string note = absl::StrCat("from the checkpoint at step ", newest->manifest.step);
+  if (!skipped.empty()) absl::StrAppend(&note, " (refused: ", absl::StrJoin(skipped, "; "), ")");
+  return Restore{newest->path, false, note};
+}
+
+absl::StatusOr<std::string> ResolveSource(const std::string& artifact_root, Store* store,
+                                          const v1::JobSpec& spec) {
+  if (!spec.has_from()) return "";
+  const v1::CheckpointSource& from = spec.from();
+  if (from.path().empty() == from.job().empty()) {
+    return absl::InvalidArgumentError("from: expected either job or path");
+  }
+  if (!from.path().empty()) {
+    if (!IsDirectory(from.path())) {
+      return absl::NotFoundError(absl::StrCat("from.path: ", from.path(), " is not a folder on the ",
+                                              "coordinator's host; expected a checkpoint or model folder"));
+    }
+    RETURN_IF_ERROR(Annotate(VerifyCheckpoint(from.path()), "from.path"));
+    return from.path();
+  }
+  auto job = store->GetJob(from.job());
+  if (absl::IsNotFound(job.status())) job = store->FindJobByName(from.job());
+  if (!job.ok()) return Annotate(job.status(), "from.job");
+  const std::string directory = CheckpointDirectory(artifact_root, job->job.id());
+  if (from.has_step() || from.best()) {
+    ASSIGN_OR_RETURN(const CheckpointInfo info, OfStep(directory, from));
+    return info.path;
+  }
+  if (!IsDirectory(directory)) {
+    return absl::NotFoundError(absl::StrCat("from: job '", from.job(), "' has no checkpoint yet"));
+  }
+  auto newest = NewestWhole(directory, nullptr);
+  if (!newest.ok()) return Annotate(newest.status(), absl::StrCat("from: job '", from.job(), "'"));
+  return newest->path;
+}
+
+absl::StatusOr<std::vector<v1::Checkpoint>> DescribeCheckpoints(const std::string& artifact_root,
+                                                                const std::string& job_id) {
+  std::vector<v1::Checkpoint> out;
+  const std::string directory = CheckpointDirectory(artifact_root, job_id);
+  if (!IsDirectory(directory)) return out;
+  std::vector<std::pair<std::string, std::string>> broken;
+  ASSIGN_OR_RETURN(const auto infos, ListCheckpoints(directory, &broken));
+  for (const CheckpointInfo& info : infos) {
+    v1::Checkpoint& checkpoint = out.emplace_back();
+    checkpoint.set_job_id(job_id);
+    checkpoint.set_step(info.manifest.step);
+    checkpoint.set_epoch(info.manifest.epoch);
+    checkpoint.set_path(info.path);
+    SetTimestamp(absl::FromUnixNanos(info.written_at_unix_nanos), checkpoint.mutable_written_at());
+    checkpoint.set_bytes(info.bytes);
+    checkpoint.set_best(info.manifest.best);
+    for (const auto& [name, value] : info.manifest.metrics) (*checkpoint.mutable_metrics())[name] = value;
+    const absl::Status whole = VerifyCheckpoint(info.path);
+    checkpoint.set_whole(whole.ok());
+    checkpoint.set_problem(std::string(whole.message()));
+  }
+  for (const auto& [path, problem] : broken) {
+    v1::Checkpoint& checkpoint = out.emplace_back();
+    checkpoint.set_job_id(job_id);
+    checkpoint.set_path(path);
+    checkpoint.set_problem(problem);
+    int64_t step = 0;  // the folder's name is all that is left to go by
+    if (absl::SimpleAtoi(path.substr(path.rfind('-') + 1), &step)) checkpoint.set_step(step);
+  }
+  std::stable_sort(out.begin(), out.end(),
+                   [](const v1::Checkpoint& a, const v1::Checkpoint& b) { return a.step() > b.step(); });
+  return out;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,83 @@
+#include "coordinator/jobs/scheduling.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "coordinator/scheduler/scheduler.h"
+
+namespace lockstep {
+namespace {
+
+std::vector<SchedulerDevice> ReadyDevices(const Ledger& ledger) {
+  std::vector<SchedulerDevice> devices;
+  for (const auto& [name, worker] : ledger.workers()) {
+    if (worker.state != v1::WORKER_STATE_READY || worker.session == 0 || !worker.storage_known) continue;
+    for (const v1::Device& device : worker.devices) {
+      devices.push_back({name, device.id(), device.profile(), worker.holds.count(device.id()) == 0});
+    }
+  }
+  return devices;
+}
+
+SchedulerJob Describe(const JobRecord& job) {
+  const v1::Job& stored = job.stored.job;
+  SchedulerJob out;
+  out.id = stored.id();
+  out.priority = stored.spec().priority();
+  out.min = std::max(1, stored.spec().workers().min());
+  out.max = std::max(out.min, stored.spec().workers().max());
+  out.reproducible = stored.spec().reproducible();
+  out.held = static_cast<int>(job.members.size());
+  if (stored.has_profile()) out.pinned = &stored.profile();
+  return out;
+}
+
+// The profile that a running job's first member has; nullptr if its worker is not there just now.
+const v1::NumericProfile* ProfileInUse(const Ledger& ledger, const JobRecord& job) {
+  const WorkerRecord* worker = ledger.FindWorker(job.members.front().worker);
+  if (worker == nullptr) return nullptr;
+  for (const v1::Device& device : worker->devices) {
+    if (device.id() == job.members.front().device) return &device.profile();
+  }
+  return nullptr;
+}
+
+bool MayGrow(const JobRecord& job) {
+  return job.state() == v1::JOB_STATE_RUNNING && !job.growing() && job.stop == v1::Stop::MODE_UNSPECIFIED &&
+         !job.failure.has_value() && !job.members.empty() &&
+         std::all_of(job.members.begin(), job.members.end(),
+                     [](const Member& member) { return member.state == v1::ASSIGNMENT_STATE_RUNNING; });
+}
+
+}  // namespace
+
+void RunScheduling(Ledger* ledger, Generations* generations) {
+  const SchedulerOptions options;
+  std::vector<SchedulerJob> queued, running;
+  for (const JobRecord* job : ledger->Queue(options.considered)) {
+    if (job->stored.restore_from != kNewestCheckpoint) queued.push_back(Describe(*job));
+  }
+  for (const auto& [id, job] : ledger->jobs()) {
+    if (!MayGrow(job)) continue;
+    running.push_back(Describe(job));
+    if (running.back().pinned == nullptr) running.back().pinned = ProfileInUse(*ledger, job);
+  }
+  if (queued.empty() && running.empty()) return;
+  const std::vector<SchedulerDevice> devices = ReadyDevices(*ledger);
+  const Decisions decisions = Schedule(std::move(queued), std::move(running), devices, options);
+
+  const auto slots = [&devices](const Placement& placement) {
+    std::vector<Slot> out;
+    for (const int index : placement.devices) out.push_back({devices[index].worker, devices[index].device});
+    return out;
+  };
+  for (const Placement& start : decisions.starts) generations->Start(start.job, slots(start));
+  for (const Placement& grow : decisions.grows) generations->Grow(grow.job, slots(grow));
+  for (const WaitReason& wait : decisions.waits) {
+    const JobRecord* job = ledger->FindJob(wait.job);
+    if (job->stored.job.reason() == wait.reason) continue;
+    ledger->EditJob(wait.job)->stored.job.set_reason(wait.reason);
+  }
+}
+
+}  // namespace lockstep
