@@ -24,6 +24,7 @@ void PrepareThread() {
   _MM_SET_DENORMALS_ZERO_MODE(_MM_DENORMALS_ZERO_ON);
   if (prepared) return;
   if (omp_set_num_threads != nullptr) omp_set_num_threads(1);
+  dnnl_get_effective_cpu_isa();  // its first call allocates; that is not for the step path
   prepared = true;
 }
 
