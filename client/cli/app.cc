@@ -17,7 +17,7 @@
 namespace lockstep {
 
 void Flags::Positional(const std::string& name, std::string* value, const std::string& help, bool required) {
-  app_->add_option(name, *value, help)->required(required)->option_text(required ? "" : "[]");
+  app_->add_option(name, *value, help)->required(required)->type_name("");
 }
 
 void Flags::PositionalChoice(const std::string& name, std::string* value,
@@ -26,7 +26,7 @@ void Flags::PositionalChoice(const std::string& name, std::string* value,
       ->required()
       ->check(CLI::IsMember(choices))
       ->type_name(absl::StrJoin(choices, "|"))
-      ->option_text("");
+      ->option_text(absl::StrJoin(choices, "|"));
 }
 
 void Flags::Switch(const std::string& names, bool* value, const std::string& help) {
