@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "common/base/status.h"
 
 namespace lockstep {
@@ -42,6 +43,7 @@ struct CollectiveOptions {
   size_t n = 0;                    // floats in one OrderedSum
   std::string host = "127.0.0.1";  // address that peers can reach this rank at
   bool spin = false;               // busy-poll small messages; only where each rank has a core of its own
+  absl::Duration connect_timeout = absl::Seconds(30);  // for a peer that does not call back
 };
 
 // Publishes this rank's address blob and returns those of all ranks, in rank order. Blocks.

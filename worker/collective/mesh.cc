@@ -15,17 +15,18 @@
 #include <thread>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "worker/collective/gloo_socket.h"
+#include "worker/collective/peer_watch.h"
 #include "worker/collective/rendezvous_blob.h"
 
 namespace lockstep {
 namespace {
 
-constexpr absl::Duration kConnectTimeout = absl::Seconds(30);
 constexpr int kDataSlot = 0;
-constexpr int kLostSlot = 1;
+constexpr int kFarewellSlot = 1;
 
 // A write to a peer that is gone must be an error here, not the end of the process.
 void IgnoreBrokenPipes() {
@@ -37,80 +38,17 @@ struct Peer {
   gloo::transport::Pair* pair = nullptr;  // owned by the transport context
   std::atomic<int> socket = -1;           // our own descriptor of the pair's connection
   std::unique_ptr<char[]> incoming;
-  std::unique_ptr<gloo::transport::Buffer> send, receive, send_lost, receive_lost;
-  int32_t lost = -1;  // the rank that this peer lost, by its own word
+  std::unique_ptr<gloo::transport::Buffer> send, receive, send_farewell, receive_farewell;
+  FarewellWord farewell;  // as it came
 };
-
-}  // namespace
-
-struct Mesh::State {
-  int rank = 0;
-  int world = 1;
-  std::shared_ptr<gloo::transport::Device> device;
-  std::shared_ptr<gloo::transport::Context> context;
-  std::unique_ptr<char[]> outgoing = std::make_unique<char[]>(kMessageBytes);
-  int32_t lost_word = -1;
-  std::vector<Peer> peers;  // by rank; the own one is empty
-  absl::Status dead;
-  std::atomic<bool> aborted = false;
-
-  ~State() {
-    Shut();
-    for (Peer& peer : peers) {  // buffers before pairs
-      peer.send.reset();
-      peer.receive.reset();
-      peer.send_lost.reset();
-      peer.receive_lost.reset();
-      if (peer.socket >= 0) close(peer.socket);
-    }
-  }
-
-  void Shut() {
-    for (const Peer& peer : peers) {
-      if (peer.socket >= 0) shutdown(peer.socket, SHUT_RDWR);
-    }
-  }
-
-  // Makes the mesh dead: `peer` failed us.
-  absl::Status Lose(int peer, const std::string& what) {
-    if (aborted) {
-      dead = absl::AbortedError(absl::StrCat("rank ", rank, ": the collective was aborted"));
-    } else {
-      const int lost = peers[peer].lost >= 0 && peers[peer].lost != rank ? peers[peer].lost : peer;
-      dead = absl::UnavailableError(
-          absl::StrCat("rank ", rank, " of ", world, " lost rank ", lost,
-                       lost == peer ? "" : absl::StrCat(" (as rank ", peer, " says)"), ": ", what,
-                       "; likely its process died or its node was cut off: see that rank's log"));
-      lost_word = lost;
-      for (int other = 0; other < world; ++other) {
-        if (other == rank || other == peer || peers[other].send_lost == nullptr) continue;
-        try {
-          peers[other].send_lost->send();
-          peers[other].send_lost->waitSend();
-        } catch (const std::exception&) {  // it is gone as well, or knows already
-        }
-      }
-    }
-    Shut();
-    return dead;
-  }
-};
-
-Mesh::Mesh(std::unique_ptr<State> state) : state_(std::move(state)) {}
-Mesh::~Mesh() = default;
-int Mesh::rank() const { return state_->rank; }
-int Mesh::world() const { return state_->world; }
-char* Mesh::outgoing() { return state_->outgoing.get() + kHeaderBytes; }
-
-namespace {
 
 // Closes what is not connected in time; Gloo alone would wait for ever for a peer that died before it called.
 class ConnectWatch {
  public:
-  explicit ConnectWatch(std::function<void()> on_timeout)
-      : thread_([this, on_timeout = std::move(on_timeout)] {
+  ConnectWatch(absl::Duration timeout, std::function<void()> on_timeout)
+      : thread_([this, timeout, on_timeout = std::move(on_timeout)] {
           absl::MutexLock lock(&mutex_);
-          if (!mutex_.AwaitWithTimeout(absl::Condition(&done_), kConnectTimeout)) on_timeout();
+          if (!mutex_.AwaitWithTimeout(absl::Condition(&done_), timeout)) on_timeout();
         }) {}
   ~ConnectWatch() {
     {
@@ -128,49 +66,127 @@ class ConnectWatch {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Mesh>> Mesh::Connect(const CollectiveOptions& options,
-                                                    const ExchangeAddresses& exchange) {
-  IgnoreBrokenPipes();
-  auto state = std::make_unique<State>();
-  state->rank = options.rank;
-  state->world = options.world;
-  state->peers = std::vector<Peer>(options.world);
-  RendezvousBlob mine = {options.world, options.shards, options.n, options.rank, {}};
+struct Mesh::State {
+  int rank = 0;
+  int world = 1;
+  std::shared_ptr<gloo::transport::Device> device;
+  std::shared_ptr<gloo::transport::Context> context;
+  std::unique_ptr<char[]> outgoing = std::make_unique<char[]>(kMessageBytes);
+  FarewellWord farewell;    // to be sent
+  std::vector<Peer> peers;  // by rank; the own one is empty
+  absl::Status dead;
+  std::atomic<bool> aborted = false;
+  std::atomic<int> seen_lost = -1;  // by the watch
+  std::unique_ptr<PeerWatch> watch;
+
+  ~State() {
+    if (watch != nullptr && dead.ok() && !aborted && seen_lost < 0) SayFarewell(FarewellWord::kPeace, rank);
+    Shut(SHUT_RDWR);
+    watch.reset();
+    for (Peer& peer : peers) {  // buffers before pairs
+      peer.send.reset();
+      peer.receive.reset();
+      peer.send_farewell.reset();
+      peer.receive_farewell.reset();
+      if (peer.socket >= 0) close(peer.socket);
+    }
+  }
+
+  // Publishes where each peer can call. Fills `peers` and `addresses`.
+  absl::Status Listen(const std::string& host, std::vector<std::string>& addresses);
+  // `theirs`: by rank, the address that waits for this one.
+  absl::Status ConnectAll(const CollectiveOptions& options, const std::vector<std::string>& theirs);
+  // Until a pair is synchronous Gloo's own thread reads it, and would put one message over the other. So
+  // nothing but one empty message is sent before the receiver has switched all of its pairs.
+  absl::Status Greet(int& peer);
+
+  void Shut(int how) {
+    for (const Peer& peer : peers) {
+      if (peer.socket >= 0) shutdown(peer.socket, how);
+    }
+  }
+
+  // To all but `gone` and `lost`.
+  void SayFarewell(int lost, int gone) {
+    farewell = {FarewellWord::kMagic, lost, 0};
+    for (int other = 0; other < world; ++other) {
+      if (other == rank || other == gone || other == lost) continue;
+      try {
+        peers[other].send_farewell->send();
+        peers[other].send_farewell->waitSend();
+      } catch (const std::exception&) {  // it is gone as well
+      }
+    }
+  }
+
+  // Called by the watch. What blocks in a receive wakes, and tells the others before the connections are
+  // shut.
+  void SeeLost(int peer) {
+    seen_lost = peer;
+    Shut(SHUT_RD);
+  }
+
+  absl::Status Usable() {
+    if (!dead.ok()) return dead;
+    if (aborted || seen_lost >= 0) return Lose(seen_lost, "its connection was closed");
+    return absl::OkStatus();
+  }
+
+  // Makes the mesh dead: `peer` failed us, or is only the messenger.
+  absl::Status Lose(int peer, const std::string& what) {
+    if (aborted) {
+      dead = absl::AbortedError(absl::StrCat("rank ", rank, ": the collective was aborted"));
+    } else {
+      int lost = peer;
+      if (seen_lost >= 0) {
+        lost = seen_lost;
+      } else if (peers[peer].farewell.magic == FarewellWord::kMagic && peers[peer].farewell.lost >= 0) {
+        lost = peers[peer].farewell.lost;
+      }
+      dead = absl::UnavailableError(
+          absl::StrCat("rank ", rank, " of ", world, " lost rank ", lost, ": ", what,
+                       "; likely its process ended or its node was cut off: see the log of "
+                       "rank ",
+                       lost));
+      SayFarewell(lost, peer);
+    }
+    Shut(SHUT_RDWR);
+    return dead;
+  }
+};
+
+absl::Status Mesh::State::Listen(const std::string& host, std::vector<std::string>& addresses) {
   try {
-    gloo::transport::tcp::attr attributes(options.host.c_str());
-    state->device = gloo::transport::tcp::CreateDevice(attributes);
-    state->context = state->device->createContext(options.rank, options.world);
-    state->context->setTimeout(std::chrono::milliseconds(0));  // none: a peer may take its time over a step
-    for (int peer = 0; peer < options.world; ++peer) {
+    device = gloo::transport::tcp::CreateDevice(gloo::transport::tcp::attr(host.c_str()));
+    context = device->createContext(rank, world);
+    context->setTimeout(std::chrono::milliseconds(0));  // none: a peer may take its time over a step
+    for (int peer = 0; peer < world; ++peer) {
       std::string address;
-      if (peer != options.rank) {
-        state->peers[peer].pair = state->context->createPair(peer).get();
-        const std::vector<char> bytes = state->peers[peer].pair->address().bytes();
+      if (peer != rank) {
+        peers[peer].pair = context->createPair(peer).get();
+        const std::vector<char> bytes = peers[peer].pair->address().bytes();
         address.assign(bytes.begin(), bytes.end());
       }
-      mine.addresses.push_back(address);
+      addresses.push_back(address);
     }
+    return absl::OkStatus();
   } catch (const std::exception& error) {
-    return absl::UnavailableError(absl::StrCat("rank ", options.rank, " cannot listen on '", options.host,
+    return absl::UnavailableError(absl::StrCat("rank ", rank, " cannot listen on '", host,
                                                "' (is it an address of this machine?): ", error.what()));
   }
+}
 
-  ASSIGN_OR_RETURN(const std::vector<std::string> blobs, exchange(FormatBlob(mine)));
-  if (blobs.size() != static_cast<size_t>(options.world)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the rendezvous gave ", blobs.size(), " addresses for ", options.world, " ranks"));
-  }
-  std::vector<RendezvousBlob> theirs;
-  for (int peer = 0; peer < options.world; ++peer) {
-    ASSIGN_OR_RETURN(RendezvousBlob blob, ParseBlob(blobs[peer]));
-    RETURN_IF_ERROR(CheckAgreement(mine, blob, peer));
-    theirs.push_back(std::move(blob));
-  }
-
+absl::Status Mesh::State::ConnectAll(const CollectiveOptions& options,
+                                     const std::vector<std::string>& theirs) {
   int connecting = -1;
+  const auto failed = [&](absl::string_view why) {
+    return absl::UnavailableError(absl::StrCat("rank ", rank, " cannot connect to rank ", connecting,
+                                               " within ", absl::FormatDuration(options.connect_timeout),
+                                               " (is its process alive, is a firewall between?): ", why));
+  };
   try {
-    ConnectWatch watch([&] {
-      for (const Peer& peer : state->peers) {
+    ConnectWatch in_time(options.connect_timeout, [this] {
+      for (const Peer& peer : peers) {
         // A pair in synchronous mode may hold its lock for ever; its socket is open to us.
         const int socket = peer.socket;
         if (socket >= 0) {
@@ -180,47 +196,82 @@ absl::StatusOr<std::unique_ptr<Mesh>> Mesh::Connect(const CollectiveOptions& opt
         }
       }
     });
-    for (int peer = 0; peer < options.world; ++peer) {
-      if (peer == options.rank) continue;
+    for (int peer = 0; peer < world; ++peer) {
+      if (peer == rank) continue;
       connecting = peer;
-      Peer& to = state->peers[peer];
+      Peer& to = peers[peer];
       to.incoming = std::make_unique<char[]>(kMessageBytes);
       // Before anything can arrive.
       to.receive = to.pair->createRecvBuffer(kDataSlot, to.incoming.get(), kMessageBytes);
-      to.receive_lost = to.pair->createRecvBuffer(kLostSlot, &to.lost, sizeof(to.lost));
-      to.send = to.pair->createSendBuffer(kDataSlot, state->outgoing.get(), kMessageBytes);
-      to.send_lost = to.pair->createSendBuffer(kLostSlot, &state->lost_word, sizeof(state->lost_word));
-      const std::string& address = theirs[peer].addresses[options.rank];
-      to.pair->connect({address.begin(), address.end()});
-      ASSIGN_OR_RETURN(to.socket,
-                       DuplicateSocket(to.pair->address().bytes(), {address.begin(), address.end()}));
+      to.receive_farewell = to.pair->createRecvBuffer(kFarewellSlot, &to.farewell, sizeof(to.farewell));
+      to.send = to.pair->createSendBuffer(kDataSlot, outgoing.get(), kMessageBytes);
+      to.send_farewell = to.pair->createSendBuffer(kFarewellSlot, &farewell, sizeof(farewell));
+      const std::vector<char> address(theirs[peer].begin(), theirs[peer].end());
+      to.pair->connect(address);
+      // Gloo may return without an error from a connection that was closed on it: then there is no such
+      // socket.
+      const absl::StatusOr<int> socket = DuplicateSocket(to.pair->address().bytes(), address);
+      if (!socket.ok()) return failed(socket.status().message());
+      to.socket = *socket;
       RETURN_IF_ERROR(TuneSocket(to.socket, kMessagesUnderWay * static_cast<int>(kMessageBytes)));
       to.pair->setSync(true, options.spin);
     }
-    // Until a pair is synchronous Gloo's own thread reads it, and would put one message over the other. So
-    // nothing but this word is sent before the receiver has switched all of its pairs.
-    for (int peer = 0; peer < options.world; ++peer) {
-      if (peer == options.rank) continue;
-      connecting = peer;
-      state->peers[peer].send->send(0, kHeaderBytes);
-      state->peers[peer].send->waitSend();
-    }
-    for (int peer = 0; peer < options.world; ++peer) {
-      if (peer == options.rank) continue;
-      connecting = peer;
-      state->peers[peer].receive->waitRecv();
-    }
+    return Greet(connecting);
   } catch (const std::exception& error) {
-    return absl::UnavailableError(
-        absl::StrCat("rank ", options.rank, " cannot connect to rank ", connecting, " within ",
-                     absl::FormatDuration(kConnectTimeout),
-                     " (is its process alive, is a firewall between?): ", error.what()));
+    return failed(error.what());
   }
+}
+
+absl::Status Mesh::State::Greet(int& peer) {
+  for (peer = 0; peer < world; ++peer) {
+    if (peer == rank) continue;
+    peers[peer].send->send(0, kHeaderBytes);
+    peers[peer].send->waitSend();
+  }
+  for (peer = 0; peer < world; ++peer) {
+    if (peer != rank) peers[peer].receive->waitRecv();
+  }
+  return absl::OkStatus();
+}
+
+Mesh::Mesh(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Mesh::~Mesh() = default;
+int Mesh::rank() const { return state_->rank; }
+int Mesh::world() const { return state_->world; }
+char* Mesh::outgoing() { return state_->outgoing.get() + kHeaderBytes; }
+
+absl::StatusOr<std::unique_ptr<Mesh>> Mesh::Connect(const CollectiveOptions& options,
+                                                    const ExchangeAddresses& exchange) {
+  IgnoreBrokenPipes();
+  auto state = std::make_unique<State>();
+  state->rank = options.rank;
+  state->world = options.world;
+  state->peers = std::vector<Peer>(options.world);
+  RendezvousBlob mine = {options.world, options.shards, options.n, options.rank, {}};
+  RETURN_IF_ERROR(state->Listen(options.host, mine.addresses));
+
+  ASSIGN_OR_RETURN(const std::vector<std::string> blobs, exchange(FormatBlob(mine)));
+  if (blobs.size() != static_cast<size_t>(options.world)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the rendezvous gave ", blobs.size(), " addresses for ", options.world, " ranks"));
+  }
+  std::vector<std::string> theirs;
+  for (int peer = 0; peer < options.world; ++peer) {
+    ASSIGN_OR_RETURN(const RendezvousBlob blob, ParseBlob(blobs[peer]));
+    RETURN_IF_ERROR(CheckAgreement(mine, blob, peer));
+    theirs.push_back(blob.addresses[options.rank]);
+  }
+  RETURN_IF_ERROR(state->ConnectAll(options, theirs));
+
+  std::vector<int> sockets;
+  for (const Peer& peer : state->peers) sockets.push_back(peer.socket);
+  state->watch =
+      std::make_unique<PeerWatch>(std::move(sockets), [raw = state.get()](int peer) { raw->SeeLost(peer); });
   return std::unique_ptr<Mesh>(new Mesh(std::move(state)));
 }
 
 absl::Status Mesh::Send(int peer, const Header& header, size_t bytes) {
-  if (!state_->dead.ok()) return state_->dead;
+  RETURN_IF_ERROR(state_->Usable());
   std::memcpy(state_->outgoing.get(), &header, kHeaderBytes);
   try {
     Peer& to = state_->peers[peer];
@@ -233,7 +284,7 @@ absl::Status Mesh::Send(int peer, const Header& header, size_t bytes) {
 }
 
 absl::StatusOr<char*> Mesh::Receive(int peer, const Header& header) {
-  if (!state_->dead.ok()) return state_->dead;
+  RETURN_IF_ERROR(state_->Usable());
   Peer& from = state_->peers[peer];
   try {
     from.receive->waitRecv();
@@ -249,13 +300,13 @@ absl::StatusOr<char*> Mesh::Receive(int peer, const Header& header) {
   state_->dead = absl::InternalError(absl::StrCat("rank ", state_->rank, " makes ", describe(header),
                                                   ", rank ", peer, " makes ", describe(got),
                                                   ": every rank must make the same calls in the same order"));
-  state_->Shut();
+  state_->Shut(SHUT_RDWR);
   return state_->dead;
 }
 
 void Mesh::Abort() {
   state_->aborted = true;
-  state_->Shut();
+  state_->Shut(SHUT_RDWR);
 }
 
 }  // namespace lockstep

@@ -6,8 +6,9 @@
 // kMessagesUnderWay messages under way to one peer: so much the sockets hold, and nobody blocks for good.
 //
 // One thread calls; Abort() comes from any. After the first error the mesh is dead and its connections are
-// shut, which the peers see. Whoever fails first tells the others which rank it lost, so that each names the
-// same one.
+// shut, which the peers see at once, whatever they do (PeerWatch). Whoever fails first tells the others which
+// rank it lost, so that each names the same one. A healthy mesh that is dropped says so: peers that are still
+// busy with one another go on.
 #pragma once
 
 #include <atomic>
