@@ -14,6 +14,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
 #include "client/cli/app.h"
 #include "client/cli/errors.h"
 #include "client/cli/exit_codes.h"
@@ -36,7 +37,8 @@ constexpr char kSpec[] =
     "name: digits\ndataset: { path: d.csv, label: y }\nmodel: { mlp: { hidden: [8] } }\n";
 
 std::string FreshFolder(const std::string& name) {
-  const std::string folder = ::testing::TempDir() + "/cli_test_" + name;
+  const std::string folder =
+      (std::filesystem::path(::testing::TempDir()) / ("cli_test_" + name)).lexically_normal().string();
   std::filesystem::remove_all(folder);
   std::filesystem::create_directories(folder);
   return folder;
@@ -343,7 +345,12 @@ class RunTest : public CliTest {
 };
 
 TEST_F(RunTest, ASuccessLeavesTheModelAndNothingElse) {
-  fake_.AddJob("j1", {FakeJob("j1", v1::JOB_STATE_RUNNING), FakeJob("j1", v1::JOB_STATE_SUCCEEDED)});
+  fake_.AddJob("j1", {FakeJob("j1", v1::JOB_STATE_RUNNING)});
+  fake_.OnWatchDrained([this] {  // the job ends when both workers have noted what they were called with
+    const absl::Time give_up = absl::Now() + absl::Seconds(60);
+    while (Pids().size() < 3 && absl::Now() < give_up) std::this_thread::yield();
+    fake_.AddJob("j1", {FakeJob("j1", v1::JOB_STATE_RUNNING), FakeJob("j1", v1::JOB_STATE_SUCCEEDED)});
+  });
   v1::DownloadModelResponse chunk;
   chunk.set_file("model.safetensors");
   chunk.set_size(3);
