@@ -56,7 +56,6 @@ absl::Status Run(const Flags& flags) {
   RETURN_IF_ERROR(CheckExposure(flags));
   ASSIGN_OR_RETURN(const int stop_signals, OpenStopSignals());
   ASSIGN_OR_RETURN(const auto lock, DataDirectoryLock::Acquire(flags.data_dir));
-  ASSIGN_OR_RETURN(const std::string root_id, OpenArtifactRoot(flags.artifact_root));
 
   // From here on, what is made later uses what was made earlier, and is destroyed first.
   SystemClock clock;
@@ -82,8 +81,7 @@ absl::Status Run(const Flags& flags) {
                       {"grpc", server->address()},
                       {"metrics", metrics->address()},
                       {"data_dir", flags.data_dir},
-                      {"artifact_root", flags.artifact_root},
-                      {"artifact_root_id", root_id}});
+                      {"artifact_root", flags.artifact_root}});
   RETURN_IF_ERROR(ReportReady(flags.ready_fd, server->address(), metrics->address()));
 
   const std::string signal = WaitForStopSignal(stop_signals);

@@ -101,17 +101,6 @@ TEST(DataDirectoryLock, FolderThatCannotBeMadeIsNamed) {
   EXPECT_THAT(std::string(lock.status().message()), HasSubstr(folder + "/file/data"));
 }
 
-TEST(ArtifactRoot, IdIsMadeOnceAndDiffersBetweenRoots) {
-  const std::string folder = FreshFolder();
-  const auto first = OpenArtifactRoot(folder + "/a");
-  const auto again = OpenArtifactRoot(folder + "/a");
-  const auto other = OpenArtifactRoot(folder + "/b");
-  ASSERT_TRUE(first.ok() && again.ok() && other.ok());
-  EXPECT_THAT(*first, testing::MatchesRegex("[0-9a-f]{32}"));
-  EXPECT_EQ(*first, *again);
-  EXPECT_NE(*first, *other);
-}
-
 TEST(ReportReady, OneLineThenClosed) {
   int ends[2];
   ASSERT_EQ(pipe(ends), 0);

@@ -8,11 +8,9 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <random>
 #include <system_error>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/str_format.h"
 
 namespace lockstep {
 namespace {
@@ -43,13 +41,6 @@ bool WriteAll(int fd, const std::string& text) {
          pwrite(fd, text.data(), text.size(), 0) == static_cast<ssize_t>(text.size());
 }
 
-std::string RandomId() {
-  std::random_device random;
-  std::string id;
-  for (int i = 0; i < 4; ++i) absl::StrAppendFormat(&id, "%08x", random());
-  return id;
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<DataDirectoryLock>> DataDirectoryLock::Acquire(const std::string& data_dir) {
@@ -71,26 +62,5 @@ absl::StatusOr<std::unique_ptr<DataDirectoryLock>> DataDirectoryLock::Acquire(co
 }
 
 DataDirectoryLock::~DataDirectoryLock() { close(fd_); }
-
-absl::StatusOr<std::string> OpenArtifactRoot(const std::string& artifact_root) {
-  constexpr char kFlag[] = "--artifact-root";
-  RETURN_IF_ERROR(MakeFolder(absl::StrCat(artifact_root, "/jobs"), kFlag));
-  const std::string path = absl::StrCat(artifact_root, "/.lockstep-root");
-  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (fd < 0) return Failed("open", path, kFlag);
-  absl::StatusOr<std::string> id = ReadAll(fd);
-  absl::Status status = id.status();
-  if (id.ok() && id->empty()) {
-    id = RandomId();
-    const int folder = open(artifact_root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (!WriteAll(fd, absl::StrCat(*id, "\n")) || fsync(fd) != 0 || folder < 0 || fsync(folder) != 0) {
-      status = Failed("write", path, kFlag);
-    }
-    if (folder >= 0) close(folder);
-  }
-  close(fd);
-  if (!status.ok()) return status;
-  return id;
-}
 
 }  // namespace lockstep

@@ -1,5 +1,4 @@
-// The coordinator's folders on disk: the data folder, held by one coordinator at a time, and the artifact
-// root, marked with an id by which agents can tell whether they see the same storage.
+// The coordinator's data folder: held by one coordinator at a time.
 #pragma once
 
 #include <memory>
@@ -22,9 +21,5 @@ class DataDirectoryLock {
   explicit DataDirectoryLock(int fd) : fd_(fd) {}
   const int fd_;
 };
-
-// Makes the folder and its .lockstep-root if needed; the id (32 hex digits) is made once and is on disk when
-// this returns.
-absl::StatusOr<std::string> OpenArtifactRoot(const std::string& artifact_root);
 
 }  // namespace lockstep
