@@ -93,6 +93,7 @@ void Generations::SendAssignment(const JobRecord& job, int rank) {
   assignment->set_device(job.members[rank].device);
   *assignment->mutable_spec() = stored.spec();
   if (job.dataset != nullptr) *assignment->mutable_dataset() = *job.dataset;
+  if (stored.has_profile()) *assignment->mutable_required_profile() = stored.profile();
   assignment->set_job_directory(absl::StrCat(ledger_->options().artifact_root, "/jobs/", job.id()));
   assignment->set_restore_from(job.stored.restore_from);
   assignment->set_weights_only(job.stored.weights_only);
