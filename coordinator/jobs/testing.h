@@ -238,6 +238,11 @@ class FakeAgent {
     line->set_text(text);
     controller_->AgentMessage(session_, message);
   }
+  void ReportCheckpoint(const v1::CheckpointWritten& written) {
+    v1::ConnectRequest message;
+    *message.mutable_checkpoint() = written;
+    controller_->AgentMessage(session_, message);
+  }
   void Heartbeat() {
     v1::ConnectRequest message;
     message.mutable_heartbeat();
