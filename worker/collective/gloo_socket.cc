@@ -70,4 +70,13 @@ absl::Status TuneSocket(int socket, int send_buffer) {
   return absl::OkStatus();
 }
 
+bool PeerHungUp(int socket) {
+  tcp_info info{};
+  socklen_t length = sizeof(info);
+  if (getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) return false;
+  // The states in which more can come. Poll would not do: it also reports what this side has shut.
+  return info.tcpi_state != TCP_ESTABLISHED && info.tcpi_state != TCP_FIN_WAIT1 &&
+         info.tcpi_state != TCP_FIN_WAIT2;
+}
+
 }  // namespace lockstep

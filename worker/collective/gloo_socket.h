@@ -17,4 +17,7 @@ absl::StatusOr<int> DuplicateSocket(const std::vector<char>& mine, const std::ve
 // TCP_NODELAY, and at least `send_buffer` bytes for what the peer has not read yet.
 absl::Status TuneSocket(int socket, int send_buffer);
 
+// The peer has closed or reset the connection.
+bool PeerHungUp(int socket);
+
 }  // namespace lockstep

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <exception>
@@ -132,17 +133,26 @@ struct Mesh::State {
     return absl::OkStatus();
   }
 
+  // `peer`'s connection failed: is it gone itself, or did it leave because of another?
+  int Culprit(int peer) {
+    std::vector<int> silent;  // gone without a word
+    for (int other = 0; other < world; ++other) {
+      if (other == rank) continue;
+      const FarewellWord consumed = peers[other].farewell;
+      const FarewellWord word = consumed.magic == 0 ? PeekFarewell(peers[other].socket) : consumed;
+      if (word.magic == FarewellWord::kMagic && word.lost >= 0 && word.lost != rank) return word.lost;
+      if (word.magic == 0 && PeerHungUp(peers[other].socket)) silent.push_back(other);
+    }
+    const bool itself = std::find(silent.begin(), silent.end(), peer) != silent.end();
+    return itself || silent.empty() ? peer : silent.front();
+  }
+
   // Makes the mesh dead: `peer` failed us, or is only the messenger.
   absl::Status Lose(int peer, const std::string& what) {
     if (aborted) {
       dead = absl::AbortedError(absl::StrCat("rank ", rank, ": the collective was aborted"));
     } else {
-      int lost = peer;
-      if (seen_lost >= 0) {
-        lost = seen_lost;
-      } else if (peers[peer].farewell.magic == FarewellWord::kMagic && peers[peer].farewell.lost >= 0) {
-        lost = peers[peer].farewell.lost;
-      }
+      const int lost = Culprit(peer);
       dead = absl::UnavailableError(
           absl::StrCat("rank ", rank, " of ", world, " lost rank ", lost, ": ", what,
                        "; likely its process ended or its node was cut off: see the log of "

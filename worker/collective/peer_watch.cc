@@ -12,9 +12,7 @@
 #include <utility>
 
 namespace lockstep {
-namespace {
 
-// The word at the end of what has not been read yet.
 FarewellWord PeekFarewell(int socket) {
   int unread = 0;
   FarewellWord word;
@@ -25,8 +23,6 @@ FarewellWord PeekFarewell(int socket) {
   std::memcpy(&word, bytes.data() + got - sizeof(word), sizeof(word));
   return word.magic == FarewellWord::kMagic ? word : FarewellWord{};
 }
-
-}  // namespace
 
 PeerWatch::PeerWatch(std::vector<int> sockets, std::function<void(int)> on_lost)
     : sockets_(std::move(sockets)), on_lost_(std::move(on_lost)), stop_event_(eventfd(0, EFD_CLOEXEC)) {
@@ -58,7 +54,7 @@ void PeerWatch::Run() {
       if (polled[i].revents == 0) continue;
       const FarewellWord word = PeekFarewell(polled[i].fd);
       if (word.magic == 0 || word.lost != FarewellWord::kPeace) {
-        on_lost_(word.magic == 0 ? ranks[i] : word.lost);
+        on_lost_(ranks[i]);
         return;
       }
       sockets_[ranks[i]] = -1;

@@ -23,10 +23,14 @@ struct FarewellWord {
   int32_t unused = 0;
 };
 
+// The word at the end of what has arrived and not been read; magic 0: none.
+FarewellWord PeekFarewell(int socket);
+
 class PeerWatch {
  public:
   // `sockets` by rank, -1: none. They stay the caller's and stay open while this lives. `on_lost(rank)` is
-  // called at most once, from the thread.
+  // called at most once, from the thread, for a connection that ended otherwise than in peace: that rank's
+  // fault or not.
   PeerWatch(std::vector<int> sockets, std::function<void(int)> on_lost);
   ~PeerWatch();
   PeerWatch(const PeerWatch&) = delete;
