@@ -324,8 +324,9 @@ class RunTest : public CliTest {
 
   void Script(const std::string& program, const std::string& body) {
     const std::string path = folder_ + "/bin/" + program;
-    std::ofstream(path) << "#!/bin/sh\necho $$ >>" << folder_ << "/pids\necho \"$@\" >>" << folder_
-                        << "/arguments\n"
+    // The pid comes last: who sees it sees the arguments as well.
+    std::ofstream(path) << "#!/bin/sh\necho \"$@\" >>" << folder_ << "/arguments\necho $$ >>" << folder_
+                        << "/pids\n"
                         << body << "\n";
     ::chmod(path.c_str(), 0700);
   }
