@@ -78,6 +78,8 @@ absl::Status InitLogging(std::string_view daemon, std::string_view level) {
   for (const auto& [name, value] : kLevels) {
     if (name == level) {
       TheLogger() = MakeLogger(daemon, ToSpdlog(value));
+      spdlog::set_default_logger(
+          TheLogger());  // libraries that call spdlog themselves speak in the same form
       return absl::OkStatus();
     }
   }

@@ -1,5 +1,6 @@
 // absl::Status <-> grpc::Status. The codes are the same numbers by design of both; the message is carried
-// over, except that an empty one becomes the code's name.
+// over, except that an empty one becomes the code's name and a
+// very long one is cut: a peer would drop the whole status.
 #pragma once
 
 #include <grpcpp/support/status.h>

@@ -70,5 +70,13 @@ TEST(GrpcStatus, CodeAndMessageSurviveTheRoundTrip) {
   EXPECT_TRUE(FromGrpc(ToGrpc(absl::OkStatus())).ok());
 }
 
+TEST(GrpcStatus, OverlongMessageIsCutBetweenCharacters) {
+  std::string text = "x";
+  for (int i = 0; i < 5000; ++i) text += "\u00e4";
+  const std::string cut = ToGrpc(absl::InvalidArgumentError(text)).error_message();
+  EXPECT_LT(cut.size(), 2100u);
+  EXPECT_THAT(cut, testing::EndsWith("\u00e4 ..."));
+}
+
 }  // namespace
 }  // namespace lockstep

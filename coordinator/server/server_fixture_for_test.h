@@ -50,7 +50,8 @@ class ServerTest : public ::testing::Test {
     stored_datasets_ = std::make_unique<StoredDatasets>(store_.get());
     datasets_ = std::make_unique<DatasetRegistry>(stored_datasets_.get(), &clock_);
     ASSERT_TRUE(datasets_->Load().ok());
-    auto controller = Controller::Start({.artifact_root = folder_ + "/artifacts"}, store_.get(), &clock_);
+    auto controller = Controller::Start(
+        {.artifact_root = folder_ + "/artifacts", .worker_timeout = worker_timeout_}, store_.get(), &clock_);
     ASSERT_TRUE(controller.ok()) << controller.status();
     controller_ = *std::move(controller);
     auto metrics = MetricsServer::Start({.listen = "127.0.0.1:0", .daemon = "coordinator"});
@@ -94,6 +95,7 @@ class ServerTest : public ::testing::Test {
     return spec;
   }
 
+  absl::Duration worker_timeout_ = absl::Minutes(5);  // the tests' agents send no heartbeats
   SystemClock clock_;
   std::string folder_;
   std::unique_ptr<Store> store_;
