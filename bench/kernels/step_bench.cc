@@ -1,9 +1,9 @@
 // The arithmetic of one training step of the digits MLP (64-128-64-10, batch 64 in 8 shards, dropout 0.1,
 // AdamW) in a bare loop: what a step of the service is measured against. Argument: this rank's shards, of 8.
 //
-// Floor, counted for 8 shards on one core with AVX-512 at 3.7 GHz: 5.5 MFLOP at 237 GFLOP/s = 23 us; 12,288
-// Philox words = 4 us; AdamW over 17,226 parameters, one square root and one division per 16 = 6 us. About 35
-// us.
+// Floor, estimated for 8 shards on one core of a Zen 4 at 3.5 GHz (32 flop per cycle: 110 GFLOP/s; oneDNN
+// reaches 100): 5.5 MFLOP = 50 us; 12,288 Philox words = 6 us; AdamW over 17,226 parameters, a square root
+// and a division for each = 5 us. About 60 us.
 #include <benchmark/benchmark.h>
 
 #include <memory>
