@@ -201,7 +201,7 @@ TEST_F(CliTest, FollowingTellsOnStderrAndEndsWithTheJobsCode) {
   fake_.SubmitMakes("j1");
   Result result = Lockstep({"submit", "--follow", Spec()});
   EXPECT_EQ(result.code, kExitSucceeded);
-  EXPECT_THAT(result.err, AllOf(HasSubstr("is queued"), HasSubstr("step 72/440"), HasSubstr("is succeeded"),
+  EXPECT_THAT(result.err, AllOf(HasSubstr("is queued"), HasSubstr("step 72/440"), HasSubstr("(j1) succeeded"),
                                 Not(HasSubstr("\r")), Not(HasSubstr("\x1b"))));
   EXPECT_THAT(result.out, HasSubstr("test accuracy  0.9750"));
   result = Lockstep({"submit", "--follow", Spec(), "-o", "json"});
@@ -386,7 +386,7 @@ TEST_F(RunTest, AnInterruptionCancelsPolitely) {
   const Result result = Lockstep({"run", Spec(), "--output", folder_ + "/out"});
   EXPECT_EQ(result.code, kExitCancelled) << result.err;
   EXPECT_EQ(fake_.cancels(), 1);
-  EXPECT_THAT(result.err, HasSubstr("is cancelled"));
+  EXPECT_THAT(result.err, HasSubstr("was cancelled"));
   ExpectNothingLeft();
 }
 
@@ -485,6 +485,9 @@ TEST(JudgeWait, StatesOnTheWayAreMetByThosePastThem) {
   EXPECT_EQ(JudgeWait(job, "first-step"), WaitVerdict::kMet);
   EXPECT_EQ(JudgeWait(job, "final"), WaitVerdict::kMet);
   EXPECT_EQ(JudgeWait(job, "failed"), WaitVerdict::kImpossible);
+  job.set_state(v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(JudgeWait(job, "running"), WaitVerdict::kPending) << "it was resumed";
+  EXPECT_EQ(JudgeWait(job, "first-step"), WaitVerdict::kMet);
   EXPECT_TRUE(CheckCondition("paused").ok());
   EXPECT_THAT(std::string(CheckCondition("runing").message()), HasSubstr("did you mean 'running'?"));
 }

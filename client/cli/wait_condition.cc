@@ -22,12 +22,15 @@ absl::Status CheckCondition(const std::string& condition) {
 }
 
 WaitVerdict JudgeWait(const v1::Job& job, const std::string& condition) {
-  const bool final_state = IsFinal(job.state());
-  const bool stepped = job.has_started_at();
-  const bool placed = job.state() == v1::JOB_STATE_STARTING || job.generation() > 0;
-  const bool met = StateText(job.state()) == condition || (condition == "final" && final_state) ||
-                   ((condition == "first-step" || condition == "running") && stepped) ||
-                   (condition == "starting" && (placed || stepped)) || condition == "queued";
+  const v1::JobState state = job.state();
+  const bool final_state = IsFinal(state);
+  // A job that has ended after its first step has been through these; one that is queued again has yet to
+  // return.
+  const bool passed = final_state && job.has_started_at();
+  const bool met =
+      StateText(state) == condition || condition == "queued" || (condition == "final" && final_state) ||
+      (condition == "first-step" && job.has_started_at()) || (condition == "running" && passed) ||
+      (condition == "starting" && (passed || state == v1::JOB_STATE_RUNNING));
   return met ? WaitVerdict::kMet : final_state ? WaitVerdict::kImpossible : WaitVerdict::kPending;
 }
 

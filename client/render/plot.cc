@@ -74,7 +74,8 @@ class Canvas {
       }
       const auto owner = static_cast<size_t>(owner_[cell]) % std::size(kColors);
       std::string mark(1, kMarks[owner]);
-      if (unicode_) {  // U+2800 + dots
+      if (unicode_ &&
+          (style.color || owner == 0)) {  // U+2800 + dots; without color a letter tells the others apart
         mark = {static_cast<char>(0xE2), static_cast<char>(0xA0 | dots_[cell] >> 6),
                 static_cast<char>(0x80 | (dots_[cell] & 0x3F))};
       }
@@ -110,9 +111,8 @@ std::string Legend(const std::vector<Series>& series, const Style& style, size_t
   for (size_t i = 0; i < series.size(); ++i) {
     if (series[i].points.empty()) continue;
     const auto owner = i % std::size(kColors);
-    const std::string mark = style.unicode && style.color ? "──"
-                             : style.unicode              ? "⠤⠤"
-                                                          : std::string(2, kMarks[owner]);
+    const bool braille = style.unicode && (style.color || owner == 0);
+    const std::string mark = braille ? "⠤⠤" : std::string(2, kMarks[owner]);
     absl::StrAppend(&line, style.Paint(kColors[owner], mark), " ", series[i].name, " (last ",
                     NumberText(series[i].points.back().second), ")   ");
   }

@@ -104,7 +104,9 @@ std::string ProgressLine(const v1::Job& job, const Style& style, bool bar) {
 }
 
 std::string StateLine(const v1::Job& job, const Style& style) {
-  std::string line = absl::StrCat(style.Bold(Printable(job.name())), " (", Printable(job.id()), ") is ",
+  const bool ended = job.state() == v1::JOB_STATE_SUCCEEDED || job.state() == v1::JOB_STATE_FAILED;
+  const char* verb = ended ? " " : job.state() == v1::JOB_STATE_CANCELLED ? " was " : " is ";
+  std::string line = absl::StrCat(style.Bold(Printable(job.name())), " (", Printable(job.id()), ")", verb,
                                   PaintedState(job.state(), style));
   const bool placed = job.state() == v1::JOB_STATE_RUNNING || job.state() == v1::JOB_STATE_STARTING;
   if (placed && !job.members().empty()) {

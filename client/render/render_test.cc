@@ -144,7 +144,7 @@ TEST(ProgressReporter, TheEndShowsTheLastFiguresAndTheReason) {
   end.set_reason("all epochs done");
   const std::string text = reporter.Update(end, now);
   EXPECT_THAT(text, StartsWith("digits  epoch 20.0/20  step 440/440"));
-  EXPECT_THAT(text, EndsWith("digits (j1) is succeeded: all epochs done\n"));
+  EXPECT_THAT(text, EndsWith("digits (j1) succeeded: all epochs done\n"));
   EXPECT_THAT(text, Not(HasSubstr("left")));
 }
 
@@ -156,7 +156,7 @@ TEST(ProgressReporter, TheLiveLineIsRedrawnAtMostTenTimesASecondAndCleared) {
   EXPECT_THAT(reporter.Update(Running(3, 0.1), now += absl::Milliseconds(60)), StartsWith("\r["));
   v1::Job end = Running(440, 20);
   end.set_state(v1::JOB_STATE_FAILED);
-  EXPECT_THAT(reporter.Update(end, now), StartsWith("\r\x1b[Kdigits (j1) is failed"));
+  EXPECT_THAT(reporter.Update(end, now), StartsWith("\r\x1b[Kdigits (j1) failed"));
   EXPECT_EQ(reporter.Clear(), "") << "already clear";
 }
 
@@ -187,6 +187,16 @@ TEST(PlotText, UnicodeUsesBrailleAndEachSeriesItsColor) {
   EXPECT_THAT(text, HasSubstr("\x1b[33m"));
   EXPECT_THAT(text, HasSubstr("└──"));
   EXPECT_THAT(text, HasSubstr("\xE2\xA0"));
+}
+
+TEST(PlotText, WithoutColorTheSeriesStillDiffer) {
+  PlotOptions options;
+  options.style.unicode = true;
+  options.style.width = 40;
+  const std::string text = PlotText({{"a", {{0, 1}, {1, 0}}}, {"b", {{0, 0}, {1, 1}}}}, options);
+  EXPECT_THAT(text, HasSubstr("oo b (last 1)"));
+  EXPECT_THAT(text, HasSubstr("\xE2\xA0\xA4 a (last 0)"));
+  EXPECT_THAT(text, HasSubstr("o\n"));
 }
 
 TEST(PlotText, SinglePointsConstantsAndNonFiniteValuesAreDrawnOrLeftOut) {
