@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <cmath>
-#include <regex>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
@@ -287,8 +287,12 @@ absl::Status CompleteName(v1::JobSpec* spec) {
   if (spec->name().empty()) {
     spec->set_name(spec->model().has_linear() ? "linear" : spec->model().has_softmax() ? "softmax" : "mlp");
   }
-  static const auto* pattern = new std::regex("[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?");
-  if (spec->name().size() <= 63 && std::regex_match(spec->name(), *pattern)) return absl::OkStatus();
+  const std::string& name = spec->name();
+  const bool allowed = std::all_of(name.begin(), name.end(), [](char c) {
+    return absl::ascii_islower(static_cast<unsigned char>(c)) ||
+           absl::ascii_isdigit(static_cast<unsigned char>(c)) || c == '-';
+  });
+  if (allowed && name.size() <= 63 && name.front() != '-' && name.back() != '-') return absl::OkStatus();
   return Invalid("name", absl::StrCat("expected 1 to 63 lower-case letters, digits and inner hyphens, got '",
                                       spec->name().substr(0, 80), "'"));
 }

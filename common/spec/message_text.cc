@@ -1,8 +1,9 @@
 #include "common/spec/message_text.h"
 
+#include <algorithm>
 #include <map>
-#include <regex>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
@@ -117,9 +118,18 @@ std::string Dump(const Json& value, int indent = -1) {
 
 // Text that YAML readers of any version take for text without quotes.
 bool IsPlain(const std::string& text) {
-  static const auto* plain = new std::regex("[A-Za-z_/][A-Za-z0-9_./@+-]*");
-  static const auto* reserved = new std::regex("(null|true|false|yes|no|on|off|y|n)", std::regex::icase);
-  return text.size() < 512 && std::regex_match(text, *plain) && !std::regex_match(text, *reserved);
+  if (text.empty() || text.size() >= 512) return false;
+  const auto is_letter = [](char c) {
+    return absl::ascii_isalpha(static_cast<unsigned char>(c)) || c == '_' || c == '/';
+  };
+  const auto is_inner = [&](char c) {
+    return is_letter(c) || absl::ascii_isdigit(static_cast<unsigned char>(c)) ||
+           absl::StrContains(".@+-", absl::string_view(&c, 1));
+  };
+  for (const char* reserved : {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}) {
+    if (absl::EqualsIgnoreCase(text, reserved)) return false;
+  }
+  return is_letter(text[0]) && std::all_of(text.begin(), text.end(), is_inner);
 }
 
 std::string YamlScalar(const Json& value) {
