@@ -1,40 +1,9 @@
-// Nothing is allocated on the step path. A program of its own: it replaces operator new.
+// Nothing is allocated on the step path. A program of its own: operator new is replaced.
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <cstdlib>
-#include <new>
-
 #include "worker/engine/engine.h"
+#include "worker/models/count_allocations.h"
 #include "worker/models/test_job.h"
-
-namespace {
-std::atomic<int64_t> allocations{0};
-
-void* Counted(std::size_t size, std::size_t alignment) {
-  ++allocations;
-  void* block = alignment == 0
-                    ? std::malloc(size)
-                    : std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
-  if (block == nullptr) std::abort();
-  return block;
-}
-}  // namespace
-
-void* operator new(std::size_t size) { return Counted(size, 0); }
-void* operator new[](std::size_t size) { return Counted(size, 0); }
-void* operator new(std::size_t size, std::align_val_t alignment) {
-  return Counted(size, static_cast<std::size_t>(alignment));
-}
-void* operator new[](std::size_t size, std::align_val_t alignment) {
-  return Counted(size, static_cast<std::size_t>(alignment));
-}
-void operator delete(void* block) noexcept { std::free(block); }
-void operator delete[](void* block) noexcept { std::free(block); }
-void operator delete(void* block, std::size_t) noexcept { std::free(block); }
-void operator delete[](void* block, std::size_t) noexcept { std::free(block); }
-void operator delete(void* block, std::align_val_t) noexcept { std::free(block); }
-void operator delete[](void* block, std::align_val_t) noexcept { std::free(block); }
 
 namespace lockstep::engine {
 namespace {
@@ -58,7 +27,7 @@ TEST(Allocation, StepPathAllocates) {
       }
       const std::unique_ptr<Optimizer> optimizer = *MakeOptimizer(job.spec.train(), *job.model);
       std::vector<float> sums(job.model->gradient_size()), out(10 * 10);
-      const int64_t before = allocations;
+      const int64_t before = AllocationsSoFar();
       EXPECT_GT(before, 0) << "the counter counts nothing";
       for (int step = 1; step <= 3; ++step) {  // the first one too
         executor->SetRows(7, step);
@@ -67,7 +36,7 @@ TEST(Allocation, StepPathAllocates) {
         optimizer->Apply(sums.data(), job.weights.data(), step, rate);
         executor->Predict(job.weights.data(), job.x.data(), 10, out.data());
       }
-      EXPECT_EQ(allocations, before) << kind;
+      EXPECT_EQ(AllocationsSoFar(), before) << kind;
     }
   }
 }
