@@ -26,7 +26,7 @@ import urllib.request
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("LOCKSTEP_BIN", REPOSITORY / "build" / "release" / "bin"))
 # Sanitizers and busy machines need more patience; a passing test never waits this long.
-PATIENCE = float(os.environ.get("LOCKSTEP_TEST_PATIENCE", "60"))
+PATIENCE = float(os.environ.get("LOCKSTEP_TEST_PATIENCE", "120"))
 
 SUCCEEDED, FAILED, NOT_FINISHED, NOT_FOUND, CANCELLED, USAGE = 0, 100, 101, 102, 103, 2
 FINAL = {"JOB_STATE_SUCCEEDED", "JOB_STATE_FAILED", "JOB_STATE_CANCELLED"}
@@ -91,14 +91,15 @@ def digits_spec(epochs=20, name="digits", workers=None, checkpoint=None, **furth
 class Program:
     """One daemon: started, announced, and killable by its process id."""
 
-    def __init__(self, name, arguments, folder, wait_ready=True):
+    def __init__(self, name, arguments, folder, wait_ready=True, user=None):
         self.name = name
         self.log = pathlib.Path(folder) / f"{name}-{time.monotonic_ns()}.log"
         read_end, write_end = os.pipe()
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 [str(BIN / name), *map(str, arguments), "--ready-fd", str(write_end)], stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log, pass_fds=[write_end], preexec_fn=die_with_parent)
+                stdout=log, stderr=log, pass_fds=[write_end], user=user, group=user, extra_groups=[] if user else None,
+                preexec_fn=die_with_parent)
         os.close(write_end)
         self._ready_fd = read_end
         self.addresses = {}
@@ -164,14 +165,17 @@ class Program:
 
 
 class Cluster:
-    """A coordinator and `workers` agents of `slots` CPU slots each."""
+    """A coordinator and `workers` agents of `slots` CPU slots each. `user`: the numeric user that the daemons run as."""
 
-    def __init__(self, workers=1, slots=1, artifact_root=None):
+    def __init__(self, workers=1, slots=1, artifact_root=None, user=None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="lockstep-e2e-"))
         self.artifact_root = pathlib.Path(artifact_root or self.folder / "artifacts")
         self.coordinator = None
         self.workers = {}
         self._initial = (workers, slots)
+        self._user = user
+        if user is not None:
+            os.chown(self.folder, user, user)
         self._listen = "127.0.0.1:0"
         self._specs = 0
 
@@ -210,7 +214,7 @@ class Cluster:
         """Starts it, or starts it again on the same data and the same port."""
         self.coordinator = Program("lockstep-coordinator", [
             "--data-dir", self.folder / "coordinator", "--artifact-root", self.artifact_root,
-            "--listen", self._listen, "--metrics-listen", "127.0.0.1:0"], self.folder)
+            "--listen", self._listen, "--metrics-listen", "127.0.0.1:0"], self.folder, user=self._user)
         self._listen = self.address
         return self.coordinator
 
@@ -220,7 +224,7 @@ class Cluster:
     def start_worker(self, name, slots=1, wait_ready=True):
         program = Program("lockstep-worker", [
             "--coordinator", self.address, "--name", name, "--cpu-slots", slots,
-            "--data-dir", self.folder / name, "--metrics-listen", "127.0.0.1:0"], self.folder, wait_ready)
+            "--data-dir", self.folder / name, "--metrics-listen", "127.0.0.1:0"], self.folder, wait_ready, self._user)
         self.workers[name] = program
         return program
 

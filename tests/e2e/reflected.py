@@ -90,7 +90,7 @@ class Client:
     def message(self, name, **fields):
         return _class_of(self.pool, name)(**fields)
 
-    def call(self, service, name, request=None, timeout=60, **fields):
+    def call(self, service, name, /, request=None, timeout=60, **fields):
         method = self.method(service, name)
         proto = descriptor_pb2.MethodDescriptorProto()
         method.CopyToProto(proto)

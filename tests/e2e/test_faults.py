@@ -9,7 +9,7 @@ import unittest
 from cluster import EndToEndTest, digits_spec, metric, until
 
 # Long enough to be disturbed in the middle, short enough for a test.
-EPOCHS = 800
+EPOCHS = 400
 CHECKPOINT = {"every_steps": 500}
 
 

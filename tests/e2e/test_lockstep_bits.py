@@ -79,7 +79,7 @@ class LockstepBits(EndToEndTest):
 
 class ForeignReaders(EndToEndTest):
     def test_python_safetensors_opens_the_model(self):
-        """With this Python, or with the one that LOCKSTEP_SAFETENSORS_PYTHON names."""
+        # With this Python, or with the one that LOCKSTEP_SAFETENSORS_PYTHON names.
         python = os.environ.get("LOCKSTEP_SAFETENSORS_PYTHON", sys.executable)
         if subprocess.run([python, "-c", "import safetensors.numpy"], capture_output=True).returncode != 0:
             self.skipTest(f"safetensors and numpy are not installed for {python}")
@@ -91,7 +91,7 @@ class ForeignReaders(EndToEndTest):
         self.assertEqual(sorted(json.loads(done.stdout)), sorted([[128, 64], [128], [64, 128], [64], [10, 64], [10]]))
 
     def test_the_model_is_a_plain_safetensors_file(self):
-        """The format by hand: header length, JSON header, data without gap; so that it is checked everywhere."""
+        # The format by hand, so that it is checked everywhere: header length, JSON header, data without a gap.
         run(REPOSITORY / "examples" / "digits.yaml", self.folder / "out", "--set", "train.epochs=1")
         content = find_model(self.folder / "out").read_bytes()
         length = int.from_bytes(content[:8], "little")
