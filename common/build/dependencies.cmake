@@ -33,7 +33,7 @@ if(LOCKSTEP_CUDA AND NOT LOCKSTEP_SANITIZE)
   check_language(CUDA)
   if(CMAKE_CUDA_COMPILER)
     set(CMAKE_CUDA_ARCHITECTURES 80 90 CACHE STRING "")
-    set(CMAKE_CUDA_STANDARD 20)
+    set(CMAKE_CUDA_STANDARD 17)  # the newest that CMake 3.25 knows for nvcc 13
     enable_language(CUDA)
     find_package(CUDAToolkit REQUIRED)
     set(LOCKSTEP_HAVE_CUDA ON)
