@@ -1,6 +1,6 @@
 // OrderedSum against Gloo's own ring all-reduce, in the same processes on loopback.
 //
-// What is counted: microseconds of one call on rank 0, median of rounds, each round many calls back to back;
+// What is counted: microseconds of one call on rank 0, best of rounds, each round some calls back to back;
 // all ranks hold one whole subtree (shards = world), the usual case. The ring's sum is not order-independent;
 // it is the peer's price. Floor: the bytes must be copied into and out of the kernel once each, and added:
 // printed as `floor`, from this machine's own memcpy speed over a buffer of that size, three passes over the
@@ -37,22 +37,23 @@ double Microseconds(Clock::duration duration) {
   return std::chrono::duration<double, std::micro>(duration).count();
 }
 
-// Every rank makes the same calls: the counts depend on n alone.
-double Median(size_t n, const std::function<void()>& call) {
-  const int calls = static_cast<int>(std::clamp<size_t>(20'000'000 / (n + 20'000), 2, 300));
-  std::vector<double> rounds;
-  for (int round = 0; round < 12; ++round) {
+// The best of many short rounds: what a call costs when nothing else wants the processor. Every rank makes
+// the same calls: the counts depend on n alone.
+double Best(size_t n, const std::function<void()>& call) {
+  const int calls = static_cast<int>(std::clamp<size_t>(2'000'000 / (n + 20'000), 1, 50));
+  const int rounds = n > 5'000'000 ? 4 : 40;
+  double best = 1e12;
+  for (int round = 0; round < rounds; ++round) {
     const Clock::time_point start = Clock::now();
     for (int i = 0; i < calls; ++i) call();
-    if (round > 1) rounds.push_back(Microseconds(Clock::now() - start) / calls);
+    if (round > 0) best = std::min(best, Microseconds(Clock::now() - start) / calls);
   }
-  std::nth_element(rounds.begin(), rounds.begin() + rounds.size() / 2, rounds.end());
-  return rounds[rounds.size() / 2];
+  return best;
 }
 
 double Floor(size_t bytes) {
   std::vector<char> from(bytes, 1), to(bytes);
-  return 3 * Median(bytes / 4, [&] {
+  return 3 * Best(bytes / 4, [&] {
            std::memcpy(to.data(), from.data(), bytes);
            asm volatile("" : : "r"(to.data()) : "memory");
          });
@@ -68,7 +69,7 @@ absl::Status RunRank(int rank, int world, size_t n, bool spin, const std::string
   ASSIGN_OR_RETURN(const std::unique_ptr<Collective> collective, MakeCollective(options, exchange));
   std::vector<float> mine(n, 1.0f), out(n);
   absl::Status status;
-  const double ours = Median(n, [&] {
+  const double ours = Best(n, [&] {
     if (status.ok()) status = collective->OrderedSum(mine.data(), out.data());
   });
   RETURN_IF_ERROR(status);
@@ -84,7 +85,7 @@ absl::Status RunRank(int rank, int world, size_t n, bool spin, const std::string
     reduce.setOutput(out.data(), n);
     reduce.setReduceFunction(
         static_cast<void (*)(void*, const void*, const void*, size_t)>(&gloo::sum<float>));
-    ring = Median(n, [&] { gloo::allreduce(reduce); });
+    ring = Best(n, [&] { gloo::allreduce(reduce); });
   } catch (const std::exception& error) {
     return absl::InternalError(error.what());
   }
@@ -97,11 +98,11 @@ absl::Status RunRank(int rank, int world, size_t n, bool spin, const std::string
   return absl::OkStatus();
 }
 
-int Main() {
+int Main(const std::vector<int>& worlds) {
   std::printf("%5s %9s %5s %12s %12s %7s %9s\n", "world", "n", "spin", "ordered us", "ring us", "ratio",
               "floor us");
   std::fflush(stdout);
-  for (const int world : {2, 4}) {
+  for (const int world : worlds) {
     for (const bool spin : {false, true}) {
       if (spin && world > sysconf(_SC_NPROCESSORS_ONLN))
         continue;  // only where each rank has a core of its own
@@ -127,4 +128,14 @@ int Main() {
 }  // namespace
 }  // namespace lockstep
 
-int main() { return lockstep::Main(); }
+// ordered_sum_bench [WORLD...]
+int main(int argc, char** argv) {
+  std::vector<int> worlds;
+  for (int i = 1; i < argc; ++i) worlds.push_back(atoi(argv[i]));
+  for (const int world : worlds) {
+    if (world >= 2 && world <= 16) continue;
+    std::fprintf(stderr, "usage: %s [WORLD...], each from 2 to 16; default 2 4\n", argv[0]);
+    return 2;
+  }
+  return lockstep::Main(worlds.empty() ? std::vector<int>{2, 4} : worlds);
+}
