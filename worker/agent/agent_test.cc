@@ -406,6 +406,22 @@ TEST_F(AgentTest, IdleTrainerThatDiesIsReplaced) {
   EXPECT_NE(ChildrenOf(::getpid()), trainers);
 }
 
+TEST_F(AgentTest, OrderThatATrainerTookToItsGraveGoesToTheNextOne) {
+  auto agent = StartRegistered();
+  Assign(Order("vanish-succeed"));
+  EXPECT_TRUE(coordinator_->AwaitState(v1::ASSIGNMENT_STATE_SUCCEEDED).has_value());
+  const auto lines = Lines();
+  for (size_t i = 0; i < lines.size(); ++i) EXPECT_EQ(lines[i].sequence(), static_cast<int64_t>(i) + 1);
+}
+
+TEST_F(AgentTest, OrderThatKillsEveryTrainerIsACrash) {
+  auto agent = StartRegistered();
+  Assign(Order("unread"));
+  auto crash = coordinator_->AwaitState(v1::ASSIGNMENT_STATE_CRASHED);
+  ASSERT_TRUE(crash.has_value());
+  EXPECT_EQ(crash->exit_code(), 1);
+}
+
 TEST_F(AgentTest, TrainersThatCannotLiveEndTheAgentWithTheirLastWords) {
   ::setenv("FAKE_TRAINER", "die", 1);
   auto agent = Start(Options());

@@ -12,10 +12,12 @@ namespace lockstep {
 
 void JobLog::Open(const std::string& directory, const v1::Assignment& assignment) {
   Close();
-  job_id_ = assignment.job_id();
+  const bool again = assignment.job_id() == last_job_id_ && assignment.generation() == generation_ &&
+                     assignment.rank() == rank_;
+  if (!again) sequence_ = 0;
+  job_id_ = last_job_id_ = assignment.job_id();
   generation_ = assignment.generation();
   rank_ = assignment.rank();
-  sequence_ = 0;
   const std::string& job = assignment.job_id();
   const bool plain = std::all_of(
       job.begin(), job.end(), [](unsigned char c) { return absl::ascii_isalnum(c) || c == '-' || c == '_'; });

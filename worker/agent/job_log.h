@@ -15,6 +15,7 @@ namespace lockstep {
 
 class JobLog {
  public:
+  // The numbers go on if it is the same rank of the same generation again.
   void Open(const std::string& directory, const v1::Assignment& assignment);
   void Close();
   bool open() const { return !job_id_.empty(); }
@@ -24,6 +25,7 @@ class JobLog {
 
  private:
   std::string job_id_;
+  std::string last_job_id_;
   std::ofstream file_;
   int64_t generation_ = 0;
   int32_t rank_ = 0;

@@ -114,6 +114,7 @@ void Slot::OnStatus(v1::AssignmentStatus status) {
                {{"device", device_}, {"job", status.job_id()}, {"generation", status.generation()}});
     return;
   }
+  acknowledged_ = true;
   status.set_device(device_);
   const bool final = IsFinal(status.state());
   const int64_t generation = status.generation();
@@ -164,8 +165,12 @@ void Slot::OnLines(std::vector<TrainerLine> lines) {
 }
 
 void Slot::OnExit(ExitStatus exit) {
-  const bool was_given = order_.has_value() && stage_ == Stage::kGiven;
   const pid_t pid = trainer_->pid();
+  if (order_.has_value() && stage_ == Stage::kGiven && !acknowledged_ && !aborted_ &&
+      !std::exchange(given_again_, true)) {
+    stage_ = Stage::kWaiting;
+  }
+  const bool was_given = order_.has_value() && stage_ == Stage::kGiven;
   if (was_given && aborted_) {
     ReportOrder(v1::ASSIGNMENT_STATE_STOPPED, "killed: the coordinator aborted this generation");
     DropOrder();
@@ -254,7 +259,7 @@ void Slot::Assign(v1::Assignment assignment) {
 void Slot::Begin(v1::Assignment assignment) {
   order_ = std::move(assignment);
   stage_ = Stage::kFetching;
-  aborted_ = false;
+  aborted_ = given_again_ = false;
   ReportOrder(v1::ASSIGNMENT_STATE_STARTING, "");
   const int64_t token = ++fetch_token_;
   cancel_fetch_ = host_->Localize(order_->dataset(), [this, token](absl::StatusOr<v1::Dataset> dataset) {
@@ -311,6 +316,7 @@ void Slot::Give() {
     return trainer_->Kill();
   }
   stage_ = Stage::kGiven;
+  acknowledged_ = false;
   quick_deaths_ = 0;
   restart_backoff_.Reset();
   tail_.clear();

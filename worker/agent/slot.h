@@ -10,7 +10,8 @@
 //
 // Every order ends with exactly one final status, whoever ends it: the trainer's own, or CRASHED when the
 // process died, STOPPED when it was killed by Stop ABORT, FAILED when it could not be started.
-// All calls on the loop's thread.
+// An order that a trainer took to its grave unread (it died idle, at the same moment) goes to the next one,
+// once. All calls on the loop's thread.
 #pragma once
 
 #include <cstdint>
@@ -124,8 +125,10 @@ class Slot {
   Stage stage_ = Stage::kFetching;
   int64_t fetch_token_ = 0;
   std::function<void()> cancel_fetch_;
-  bool aborted_ = false;   // Stop ABORT: its death is no crash
-  std::string ended_job_;  // the last order, to recognise its repetition
+  bool acknowledged_ = false;  // the trainer has said something of the order
+  bool given_again_ = false;   // a trainer died before it did
+  bool aborted_ = false;       // Stop ABORT: its death is no crash
+  std::string ended_job_;      // the last order, to recognise its repetition
   int64_t ended_generation_ = 0;
   std::optional<v1::RendezvousAddress> rendezvous_;
   JobLog log_;

@@ -49,6 +49,12 @@ class FakeTrainer {
     order_ = order;
     std::fprintf(stderr, "begin generation %ld with %s\n", static_cast<long>(order.generation()),
                  order.dataset().path().c_str());
+    // Dies without a word of the order: "vanish" the first time, "unread" each time.
+    const std::string marker = order.dataset().path() + ".vanished";
+    if (Wants("unread") || (Wants("vanish") && ::access(marker.c_str(), F_OK) != 0)) {
+      std::fclose(std::fopen(marker.c_str(), "w"));
+      ::_exit(1);
+    }
     Report(v1::ASSIGNMENT_STATE_STARTING, "");
     if (Wants("meet")) {
       v1::FromTrainer message;
