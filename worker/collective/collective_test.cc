@@ -13,6 +13,11 @@
 #include "worker/collective/forked_ranks.h"
 #include "worker/collective/ordered_sum.h"
 
+// Gloo forgets getaddrinfo's answer when the address is refused.
+extern "C" const char* __lsan_default_suppressions() {
+  return "leak:gloo::transport::tcp::CreateDeviceAttr\n";
+}
+
 namespace lockstep {
 namespace {
 
