@@ -155,8 +155,10 @@ void AgentSessions::Reconcile(const std::string& name, const v1::Register& messa
   for (const auto& [device, hold] : holds) {
     const bool has = reported.count({device, hold.job}) > 0;
     const JobRecord* job = ledger_->FindJob(hold.job);
-    const bool current = job != nullptr && job->stored.job.generation() == hold.generation &&
-                         (job->state() == v1::JOB_STATE_STARTING || job->state() == v1::JOB_STATE_RUNNING);
+    const bool current =
+        job != nullptr && job->stored.job.generation() == hold.generation &&
+        (job->state() == v1::JOB_STATE_STARTING || job->state() == v1::JOB_STATE_RUNNING ||
+         (has && job->state() == v1::JOB_STATE_RECOVERING));  // its peers are still to report
     if (current) {
       // A running trainer that its agent no longer knows cannot be continued by giving the order anew.
       if (!has && job->members[hold.rank].state == v1::ASSIGNMENT_STATE_RUNNING) {

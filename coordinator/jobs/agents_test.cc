@@ -227,6 +227,26 @@ TEST_F(AgentsTest, RunningJobsAreAdoptedAfterACoordinatorRestart) {
   WaitState(job, v1::JOB_STATE_SUCCEEDED);
 }
 
+TEST_F(AgentsTest, AJobOnSeveralWorkersIsAdoptedWhenTheLastOfThemReports) {
+  FakeAgent one(controller_.get(), "w1", 1), two(controller_.get(), "w2", 1);
+  one.Join();
+  two.Join();
+  const std::string job = SubmitId(Spec(2, 2));
+  const v1::Assignment first = one.Run(), second = two.Run();
+  WaitState(job, v1::JOB_STATE_RUNNING);
+  RestartController();
+  FakeAgent one_again(controller_.get(), "w1", 1), two_again(controller_.get(), "w2", 1);
+  *one_again.registration().add_assignments() = FakeAgent::StatusOf(first, v1::ASSIGNMENT_STATE_RUNNING);
+  *two_again.registration().add_assignments() = FakeAgent::StatusOf(second, v1::ASSIGNMENT_STATE_RUNNING);
+  one_again.Join();
+  EXPECT_EQ(StateOf(job), v1::JOB_STATE_RECOVERING);
+  two_again.Join();
+  EXPECT_EQ(WaitState(job, v1::JOB_STATE_RUNNING).generation(), 1);
+  two_again.Succeed(second);
+  one_again.Succeed(first);
+  WaitState(job, v1::JOB_STATE_SUCCEEDED);
+}
+
 TEST_F(AgentsTest, AJobThatSucceededWhileTheCoordinatorWasDownIsNotLost) {
   FakeAgent agent(controller_.get(), "w1", 1);
   agent.Join();

@@ -15,6 +15,19 @@ bool IsDirectory(const std::string& path) {
   return std::filesystem::is_directory(path, error);
 }
 
+// A checkpoint that was asked for by name and is refused: the next best one beside it is offered, not taken.
+absl::Status RefusedWithOffer(const std::string& path, const absl::Status& problem) {
+  const std::filesystem::path folder = std::filesystem::path(path).lexically_normal();
+  std::error_code error;
+  std::string text = absl::StrCat("from: ", problem.message());
+  if (!std::filesystem::exists(folder / "manifest.json", error)) {
+    text = absl::StrCat("from: ", path, " is no whole checkpoint or model: it has no manifest.json");
+  }
+  const auto newest = NewestWhole(folder.parent_path().string(), nullptr);
+  if (newest.ok()) absl::StrAppend(&text, "; the newest whole checkpoint beside it is ", newest->path);
+  return absl::DataLossError(text);
+}
+
 absl::StatusOr<CheckpointInfo> OfStep(const std::string& directory, const v1::CheckpointSource& from) {
   std::vector<CheckpointInfo> all;
   if (IsDirectory(directory)) {
@@ -24,7 +37,9 @@ absl::StatusOr<CheckpointInfo> OfStep(const std::string& directory, const v1::Ch
   for (const CheckpointInfo& info : all) {
     const bool wanted = from.has_step() ? info.manifest.step == from.step() : info.manifest.best;
     if (wanted) {
-      RETURN_IF_ERROR(Annotate(VerifyCheckpoint(info.path), "from"));
+      if (const absl::Status whole = VerifyCheckpoint(info.path); !whole.ok()) {
+        return RefusedWithOffer(info.path, whole);
+      }
       return info;
     }
     steps.push_back(absl::StrCat(info.manifest.step));
@@ -69,7 +84,9 @@ absl::StatusOr<std::string> ResolveSource(const std::string& artifact_root, Stor
       return absl::NotFoundError(absl::StrCat("from.path: ", from.path(), " is not a folder on the ",
                                               "coordinator's host; expected a checkpoint or model folder"));
     }
-    RETURN_IF_ERROR(Annotate(VerifyCheckpoint(from.path()), "from.path"));
+    if (const absl::Status whole = VerifyCheckpoint(from.path()); !whole.ok()) {
+      return RefusedWithOffer(from.path(), whole);
+    }
     return from.path();
   }
   auto job = store->GetJob(from.job());

@@ -42,7 +42,7 @@ struct CollectiveOptions {
   int shards = 1;
   size_t n = 0;                    // floats in one OrderedSum
   std::string host = "127.0.0.1";  // address that peers can reach this rank at
-  bool spin = false;               // busy-poll small messages; only where each rank has a core of its own
+  bool spin = false;  // poll for a moment before sleeping; where each rank may have a core of its own
   absl::Duration connect_timeout = absl::Seconds(30);  // for a peer that does not call back
 };
 

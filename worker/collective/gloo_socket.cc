@@ -5,10 +5,13 @@
 #include <gloo/transport/tcp/address.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 
 #include "absl/cleanup/cleanup.h"
@@ -68,6 +71,19 @@ absl::Status TuneSocket(int socket, int send_buffer) {
     return absl::InternalError(absl::StrCat("set SO_SNDBUF: ", std::strerror(errno)));
   }
   return absl::OkStatus();
+}
+
+void WaitReadable(int socket, absl::Duration spin) {
+  const auto end = std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(spin);
+  do {
+    char byte;
+    const ssize_t got = recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (got >= 0 || (errno != EAGAIN && errno != EINTR)) return;
+    sched_yield();  // whoever else wants this core may be the peer
+  } while (std::chrono::steady_clock::now() < end);
+  pollfd wanted = {socket, POLLIN, 0};
+  while (poll(&wanted, 1, -1) < 0 && errno == EINTR) {
+  }
 }
 
 bool PeerHungUp(int socket) {

@@ -6,6 +6,7 @@
 
 #include <vector>
 
+#include "absl/time/time.h"
 #include "common/base/status.h"
 
 namespace lockstep {
@@ -16,6 +17,11 @@ absl::StatusOr<int> DuplicateSocket(const std::vector<char>& mine, const std::ve
 
 // TCP_NODELAY, and at least `send_buffer` bytes for what the peer has not read yet.
 absl::Status TuneSocket(int socket, int send_buffer);
+
+// Until something can be read: bytes, or the end of the connection. Polls for `spin` at first, which saves a
+// wake-up where the peer is only microseconds behind, and then sleeps, so that a rank that waits for long
+// takes no core from others.
+void WaitReadable(int socket, absl::Duration spin);
 
 // The peer has closed or reset the connection.
 bool PeerHungUp(int socket);

@@ -29,6 +29,9 @@ namespace {
 constexpr int kDataSlot = 0;
 constexpr int kFarewellSlot = 1;
 
+// Longer than ranks in step wait for each other, shorter than what a time slice is worth to another process.
+constexpr absl::Duration kSpin = absl::Microseconds(100);
+
 // A write to a peer that is gone must be an error here, not the end of the process.
 void IgnoreBrokenPipes() {
   struct sigaction action;
@@ -75,6 +78,7 @@ struct Mesh::State {
   std::unique_ptr<char[]> outgoing = std::make_unique<char[]>(kMessageBytes);
   FarewellWord farewell;    // to be sent
   std::vector<Peer> peers;  // by rank; the own one is empty
+  absl::Duration spin;
   absl::Status dead;
   std::atomic<bool> aborted = false;
   std::atomic<int> seen_lost = -1;  // by the watch
@@ -224,7 +228,7 @@ absl::Status Mesh::State::ConnectAll(const CollectiveOptions& options,
       if (!socket.ok()) return failed(socket.status().message());
       to.socket = *socket;
       RETURN_IF_ERROR(TuneSocket(to.socket, kMessagesUnderWay * static_cast<int>(kMessageBytes)));
-      to.pair->setSync(true, options.spin);
+      to.pair->setSync(true, /*busyPoll=*/true);  // see Receive: it is entered when the message has begun
     }
     return Greet(connecting);
   } catch (const std::exception& error) {
@@ -256,6 +260,7 @@ absl::StatusOr<std::unique_ptr<Mesh>> Mesh::Connect(const CollectiveOptions& opt
   auto state = std::make_unique<State>();
   state->rank = options.rank;
   state->world = options.world;
+  state->spin = options.spin ? kSpin : absl::ZeroDuration();
   state->peers = std::vector<Peer>(options.world);
   RendezvousBlob mine = {options.world, options.shards, options.n, options.rank, {}};
   RETURN_IF_ERROR(state->Listen(options.host, mine.addresses));
@@ -296,6 +301,7 @@ absl::Status Mesh::Send(int peer, const Header& header, size_t bytes) {
 absl::StatusOr<char*> Mesh::Receive(int peer, const Header& header) {
   RETURN_IF_ERROR(state_->Usable());
   Peer& from = state_->peers[peer];
+  WaitReadable(from.socket, state_->spin);
   try {
     from.receive->waitRecv();
   } catch (const std::exception& error) {

@@ -101,7 +101,8 @@ absl::Status Checkpointer::Write(const Snapshot& snapshot) {
   }
   const absl::Duration took = absl::Now() - start;
   absl::StatusOr<std::vector<std::string>> removed = ApplyRetention(directory_, spec_.keep_last());
-  if (!removed.ok()) spdlog::warn("old checkpoints were not removed: {}", std::string(removed.status().message()));
+  if (!removed.ok())
+    spdlog::warn("old checkpoints were not removed: {}", std::string(removed.status().message()));
   reporter_->Checkpoint(*info, removed.ok() ? *removed : std::vector<std::string>{}, took);
   return absl::OkStatus();
 }

@@ -17,6 +17,9 @@ namespace {
 // A single overflowing step is skipped, as loss scaling does; this many in a row do not heal.
 constexpr int64_t kSkippedStepsThatFail = 5;
 
+// An epoch may take a millisecond; a log line a second is enough for people.
+constexpr std::chrono::seconds kLogPause{1};
+
 double PeakLearningRate(const v1::OptimizerSpec& spec) {
   if (spec.has_sgd()) return spec.sgd().learning_rate();
   if (spec.has_adam()) return spec.adam().learning_rate();
@@ -67,6 +70,9 @@ absl::Status GradientDescent::Form(Collective* collective, ShardRange shards) {
   options.seed = assignment_.spec().seed();
   options.reproducible = assignment_.spec().reproducible();
   ASSIGN_OR_RETURN(executor_, engine::MakeExecutor(model_, assignment_.spec(), options));
+  spdlog::info("rank {} of {}: shards {}..{} of {}, {} training rows, {} parameters, step {} of {}",
+               collective->rank(), collective->world(), shards.begin, shards.end - 1, logical_shards(),
+               dataset_->size(Part::kTrain), model_->parameter_count(), step_, total_steps_);
   return absl::OkStatus();
 }
 
@@ -149,7 +155,10 @@ absl::Status GradientDescent::NonFinite(double loss, float norm) {
 }
 
 absl::Status GradientDescent::EndOfEpoch() {
-  if (dataset_->size(Part::kValidation) == 0) return absl::OkStatus();
+  if (dataset_->size(Part::kValidation) == 0) {
+    LogEpoch((step_ + steps_per_epoch_ - 1) / steps_per_epoch_);
+    return absl::OkStatus();
+  }
   ASSIGN_OR_RETURN(const Evaluation evaluation, evaluator_->Evaluate(Part::kValidation, weights_.data(),
                                                                      executor_.get(), collective_, shards_));
   validation_.clear();
@@ -163,7 +172,19 @@ absl::Status GradientDescent::EndOfEpoch() {
     points_.back().set_epoch(static_cast<double>(step_) / static_cast<double>(steps_per_epoch_));
   }
   for (const auto& [name, value] : validation_) (*points_.back().mutable_values())[name] = value;
+  LogEpoch(epoch);
   return absl::OkStatus();
+}
+
+void GradientDescent::LogEpoch(int64_t epoch) {
+  const auto now = std::chrono::steady_clock::now();
+  const bool last = done();
+  if (collective_->rank() != 0 || (!last && now - last_log_ < kLogPause)) return;
+  last_log_ = now;
+  std::string text;
+  for (const auto& [name, value] : validation_)
+    absl::StrAppend(&text, ", ", name, absl::StrFormat(" %.4g", value));
+  spdlog::info("epoch {} of {}, step {}: loss {:.4g}{}", epoch, train().epochs(), step_, last_loss_, text);
 }
 
 void GradientDescent::FillProgress(v1::JobProgress* progress) const {

@@ -2,6 +2,7 @@
 // why its bits do not depend on the ranks.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <span>
 #include <string>
@@ -48,6 +49,7 @@ class GradientDescent : public Program {
   const v1::TrainSpec& train() const { return assignment_.spec().train(); }
   int BatchRows() const;
   absl::Status EndOfEpoch();
+  void LogEpoch(int64_t epoch);
   absl::Status NonFinite(double loss, float norm);
   CheckpointManifest Manifest() const;
   std::map<std::string, std::string> Values() const;
@@ -78,6 +80,7 @@ class GradientDescent : public Program {
   double last_loss_ = 0;
   std::map<std::string, double> validation_;  // validation/..., of the last validation
   std::vector<v1::MetricPoint> points_;
+  std::chrono::steady_clock::time_point last_log_;
   double input_seconds_ = 0;
   int64_t samples_ = 0;
 };

@@ -16,7 +16,8 @@ namespace {
 void AddTensors(const engine::Model& model, const std::string& prefix, const float* flat,
                 std::vector<TensorView>* tensors) {
   for (const engine::Parameter& parameter : model.parameters()) {
-    tensors->push_back({absl::StrCat(prefix, parameter.name), DType::kF32, parameter.shape, flat + parameter.offset});
+    tensors->push_back(
+        {absl::StrCat(prefix, parameter.name), DType::kF32, parameter.shape, flat + parameter.offset});
   }
 }
 
@@ -123,7 +124,8 @@ absl::Status GradientDescent::Restore(const OpenedCheckpoint& checkpoint, bool w
                      manifest.dataset_fingerprint, "), this job has ", assignment_.dataset().fingerprint()));
   }
   for (const engine::Optimizer::State& state : optimizer_->state()) {
-    RETURN_IF_ERROR(ReadTensors(*model_, absl::StrCat(state.name, "."), checkpoint.optimizer, path, state.data));
+    RETURN_IF_ERROR(
+        ReadTensors(*model_, absl::StrCat(state.name, "."), checkpoint.optimizer, path, state.data));
   }
   if (!best_weights_.empty())
     RETURN_IF_ERROR(ReadTensors(*model_, "best.", checkpoint.optimizer, path, best_weights_.data()));

@@ -181,6 +181,8 @@ absl::Status TrainerLoop::Finish() {
     (void)checkpointer_->WriteNow(*program_);
   }
   ASSIGN_OR_RETURN(const v1::TrainResult result, program_->Finish(assignment_.job_directory() + "/model"));
+  if (assignment_.rank() == 0)
+    spdlog::info("{}; the model is in {}/model", result.stop_reason(), assignment_.job_directory());
   reporter_.Status(v1::ASSIGNMENT_STATE_SUCCEEDED, program_->step(), result.stop_reason(), &result);
   return absl::OkStatus();
 }
