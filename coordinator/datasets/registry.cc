@@ -8,6 +8,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_join.h"
+#include "common/base/proto_time.h"
 #include "common/data/dataset.h"
 #include "common/data/table.h"
 #include "common/spec/spec.h"
@@ -139,9 +140,7 @@ absl::StatusOr<Registration> DatasetRegistry::Insert(v1::Dataset inspected) {
           absl::StrCat("dataset ", inspected.name(), " has too many versions"));
     }
     inspected.set_version(newest + 1);
-    const int64_t nanos = absl::ToUnixNanos(clock_->Now());
-    inspected.mutable_registered_at()->set_seconds(nanos / 1'000'000'000);
-    inspected.mutable_registered_at()->set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
+    *inspected.mutable_registered_at() = ToProto(clock_->Now());
   }
   RETURN_IF_ERROR(store_->SaveDataset(inspected));
   absl::MutexLock lock(&mutex_);

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <vector>
 
+#include "common/base/proto_time.h"
 #include "coordinator/jobs/crash_text.h"
 #include "coordinator/jobs/state_machine.h"
-#include "coordinator/jobs/timestamps.h"
 
 namespace lockstep {
 namespace {
@@ -123,7 +123,7 @@ void AgentReports::Progress(const std::string& worker, const v1::Progress& progr
     if (before.has_first_step_at()) {
       *stored.mutable_progress()->mutable_first_step_at() = before.first_step_at();
     } else if (!stored.progress().has_first_step_at() && stored.progress().step() > 0) {
-      SetTimestamp(ledger_->now(), stored.mutable_progress()->mutable_first_step_at());
+      *stored.mutable_progress()->mutable_first_step_at() = ToProto(ledger_->now());
     }
     const bool previous = progress.generation() < stored.generation();
     if (stored.progress().step() > 0 && job->state() == v1::JOB_STATE_STARTING && !previous) {

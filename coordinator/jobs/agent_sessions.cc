@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_join.h"
-#include "coordinator/jobs/timestamps.h"
+#include "common/base/proto_time.h"
 
 namespace lockstep {
 namespace {
@@ -137,7 +137,7 @@ void AgentSessions::Register(int64_t session, const v1::Register& message) {
   v1::ConnectResponse answer;
   v1::Registered* registered = answer.mutable_registered();
   registered->set_coordinator_incarnation(identity_.incarnation);
-  SetDuration(ledger_->options().heartbeat_interval, registered->mutable_heartbeat_interval());
+  *registered->mutable_heartbeat_interval() = ToProto(ledger_->options().heartbeat_interval);
   registered->set_artifact_root(ledger_->options().artifact_root);
   registered->set_artifact_root_id(identity_.artifact_root_id);
   ledger_->Send(message.name(), std::move(answer));

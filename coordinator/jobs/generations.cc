@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "absl/strings/str_join.h"
+#include "common/base/proto_time.h"
 #include "coordinator/jobs/state_machine.h"
-#include "coordinator/jobs/timestamps.h"
 
 namespace lockstep {
 namespace {
@@ -156,7 +156,7 @@ void Generations::MemberRuns(const std::string& id, int rank) {
   if (job->state() == v1::JOB_STATE_STARTING) {
     ledger_->Move(job, v1::JOB_STATE_RUNNING, running);
     if (!job->stored.job.has_started_at()) {
-      SetTimestamp(ledger_->now(), job->stored.job.mutable_started_at());
+      *job->stored.job.mutable_started_at() = ToProto(ledger_->now());
     }
   } else if (job->state() == v1::JOB_STATE_RECOVERING && all) {
     ledger_->Move(job, v1::JOB_STATE_RUNNING, absl::StrCat(running, ", adopted after a coordinator restart"));
@@ -242,7 +242,7 @@ void Generations::Succeed(JobRecord* job, const v1::TrainResult& result) {
     if (!ledger_->Move(job, v1::JOB_STATE_RUNNING, "all steps done")) return;
   }
   if (!job->stored.job.has_started_at()) {
-    SetTimestamp(ledger_->now(), job->stored.job.mutable_started_at());
+    *job->stored.job.mutable_started_at() = ToProto(ledger_->now());
   }
   const std::string why = result.stop_reason().empty() ? "all steps done" : result.stop_reason();
   if (!ledger_->Move(job, v1::JOB_STATE_SUCCEEDED, why)) return;

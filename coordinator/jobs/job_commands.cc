@@ -4,8 +4,8 @@
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
 #include "absl/strings/escaping.h"
+#include "common/base/proto_time.h"
 #include "coordinator/jobs/state_machine.h"
-#include "coordinator/jobs/timestamps.h"
 
 namespace lockstep {
 
@@ -69,7 +69,7 @@ void JobCommands::Submit(const Submission& submission, const Controller::JobCall
   stored.set_id(id);
   stored.set_name(submission.spec.name().empty() ? id : submission.spec.name());
   *stored.mutable_spec() = submission.spec;
-  SetTimestamp(now, stored.mutable_submitted_at());
+  *stored.mutable_submitted_at() = ToProto(now);
   stored.set_dataset_version(absl::StrCat(job.dataset->name(), "@", job.dataset->version()));
   stored.set_dataset_fingerprint(job.dataset->fingerprint());
   ledger_->Move(ledger_->AddJob(std::move(job)), v1::JOB_STATE_QUEUED, "queued");

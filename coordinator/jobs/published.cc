@@ -1,6 +1,6 @@
 #include "coordinator/jobs/published.h"
 
-#include "coordinator/jobs/timestamps.h"
+#include "common/base/proto_time.h"
 
 namespace lockstep {
 
@@ -36,8 +36,8 @@ std::vector<v1::Worker> Published::Workers(absl::Time now) const {
     worker.set_host(record.host);
     worker.set_version(record.version);
     worker.set_state(record.state);
-    SetTimestamp(record.connected_at, worker.mutable_connected_at());
-    SetDuration(now - record.last_heard, worker.mutable_heartbeat_age());
+    *worker.mutable_connected_at() = ToProto(record.connected_at);
+    *worker.mutable_heartbeat_age() = ToProto(now - record.last_heard);
     for (const v1::Device& device : record.devices) {
       v1::DeviceStatus* status = worker.add_devices();
       *status->mutable_device() = device;

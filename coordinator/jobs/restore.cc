@@ -4,8 +4,8 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_join.h"
+#include "common/base/proto_time.h"
 #include "common/checkpoint/checkpoint.h"
-#include "coordinator/jobs/timestamps.h"
 
 namespace lockstep {
 namespace {
@@ -118,7 +118,7 @@ absl::StatusOr<std::vector<v1::Checkpoint>> DescribeCheckpoints(const std::strin
     checkpoint.set_step(info.manifest.step);
     checkpoint.set_epoch(info.manifest.epoch);
     checkpoint.set_path(info.path);
-    SetTimestamp(absl::FromUnixNanos(info.written_at_unix_nanos), checkpoint.mutable_written_at());
+    *checkpoint.mutable_written_at() = ToProto(absl::FromUnixNanos(info.written_at_unix_nanos));
     checkpoint.set_bytes(info.bytes);
     checkpoint.set_best(info.manifest.best);
     for (const auto& [name, value] : info.manifest.metrics) (*checkpoint.mutable_metrics())[name] = value;

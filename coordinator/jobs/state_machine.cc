@@ -1,7 +1,7 @@
 #include "coordinator/jobs/state_machine.h"
 
 #include "absl/strings/ascii.h"
-#include "coordinator/jobs/timestamps.h"
+#include "common/base/proto_time.h"
 
 namespace lockstep {
 
@@ -54,7 +54,7 @@ absl::StatusOr<StoredTransition> Transition(v1::Job* job, v1::JobState to, const
   job->set_state(to);
   job->set_reason(reason);
   if (IsFinal(to)) {
-    SetTimestamp(now, job->mutable_finished_at());
+    *job->mutable_finished_at() = ToProto(now);
   } else {
     job->clear_finished_at();
   }
