@@ -19,7 +19,9 @@ std::string Hint(const absl::Status& status, const GlobalOptions& options) {
           "is lockstep-coordinator running? --coordinator (or LOCKSTEP_COORDINATOR) says where, now ",
           options.coordinator, "; `lockstep run SPEC` needs none");
     case absl::StatusCode::kNotFound:
-      return absl::StrContains(message, "job") ? "`lockstep jobs` lists the jobs that there are" : "";
+      return absl::StartsWith(message, "no job") && !absl::StrContains(message, "lockstep jobs")
+                 ? "`lockstep jobs` lists the jobs that there are"
+                 : "";
     case absl::StatusCode::kUnimplemented:
       return "client and coordinator are of different versions; `lockstep version` tells the client's";
     case absl::StatusCode::kDeadlineExceeded:

@@ -91,7 +91,9 @@ absl::StatusOr<Registration> DatasetRegistry::Register(const std::string& name,
   {
     // Those who ask for a file that is being read wait for what its reader finds.
     absl::MutexLock lock(&mutex_);
-    const auto is_free = [&] { return !being_read_.contains(cache_key); };
+    const auto is_free = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+      return !being_read_.contains(cache_key);
+    };
     mutex_.Await(absl::Condition(&is_free));
     if (const auto found = version_of_.find(cache_key); found != version_of_.end()) {
       return Registration{datasets_.at(found->second), false};
