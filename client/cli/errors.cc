@@ -19,7 +19,7 @@ std::string Hint(const absl::Status& status, const GlobalOptions& options) {
           "is lockstep-coordinator running? --coordinator (or LOCKSTEP_COORDINATOR) says where, now ",
           options.coordinator, "; `lockstep run SPEC` needs none");
     case absl::StatusCode::kNotFound:
-      return absl::StartsWith(message, "no job") && !absl::StrContains(message, "lockstep jobs")
+      return absl::StrContains(message, "no job ") && !absl::StrContains(message, "lockstep jobs")
                  ? "`lockstep jobs` lists the jobs that there are"
                  : "";
     case absl::StatusCode::kUnimplemented:
