@@ -42,6 +42,7 @@ void AgentReports::Status(const std::string& worker_name, const v1::AssignmentSt
   WorkerRecord* worker = ledger_->EditWorker(worker_name);
   const auto hold = worker->holds.find(status.device());
   const bool held = hold != worker->holds.end() && hold->second.job == status.job_id();
+  const bool superseded = held && hold->second.generation > status.generation();
   if (ended) {
     v1::ConnectResponse message;
     v1::ForgetAssignment* forget = message.mutable_forget();
@@ -64,7 +65,6 @@ void AgentReports::Status(const std::string& worker_name, const v1::AssignmentSt
                       job->members[rank].worker == worker_name &&
                       job->members[rank].device == status.device();
   if (!member) {
-    const bool superseded = held && hold->second.generation > status.generation();
     if (!ended && !superseded) {
       generations_->AbortOne(worker_name, status.job_id(), status.generation(), status.device());
     }
