@@ -4,9 +4,9 @@
 #include <array>
 #include <cstring>
 #include <map>
+#include <mutex>
 #include <vector>
 
-#include "absl/synchronization/mutex.h"
 #include "common/numerics/philox.h"
 #include "kernels/gemm.h"
 
@@ -39,9 +39,9 @@ RowInvariance Measure(int64_t rows, int64_t rows_per_call, int64_t n, int64_t k)
 }  // namespace
 
 RowInvariance CheckRowInvariance(int64_t rows, int64_t rows_per_call, int64_t n, int64_t k) {
-  static absl::Mutex mutex(absl::kConstInit);
+  static std::mutex mutex(absl::kConstInit);
   static auto& known = *new std::map<std::array<int64_t, 4>, RowInvariance>;
-  absl::MutexLock lock(&mutex);
+  std::lock_guard lock(mutex);
   const auto [entry, fresh] = known.try_emplace({rows, rows_per_call, n, k});
   if (fresh) entry->second = Measure(rows, rows_per_call, n, k);
   return entry->second;
