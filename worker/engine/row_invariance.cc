@@ -39,7 +39,7 @@ RowInvariance Measure(int64_t rows, int64_t rows_per_call, int64_t n, int64_t k)
 }  // namespace
 
 RowInvariance CheckRowInvariance(int64_t rows, int64_t rows_per_call, int64_t n, int64_t k) {
-  static std::mutex mutex(absl::kConstInit);
+  static std::mutex mutex;
   static auto& known = *new std::map<std::array<int64_t, 4>, RowInvariance>;
   std::lock_guard lock(mutex);
   const auto [entry, fresh] = known.try_emplace({rows, rows_per_call, n, k});
