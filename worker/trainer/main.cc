@@ -25,7 +25,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", lockstep::Version());
   CLI11_PARSE(app, argc, argv);
 
-  spdlog::set_default_logger(spdlog::stderr_logger_st("trainer"));
+  spdlog::set_default_logger(spdlog::stderr_logger_mt("trainer"));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
   std::signal(SIGPIPE, SIG_IGN);  // a peer that is gone is an error of the call, not the end of the process
   std::signal(SIGXFSZ, SIG_IGN);
