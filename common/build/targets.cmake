@@ -19,21 +19,41 @@ elseif(LOCKSTEP_SANITIZE STREQUAL "thread")
   add_link_options(-fsanitize=thread)
 endif()
 
+# One -pthread for all: a precompiled header is refused where its macros differ.
+target_compile_options(lockstep_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-pthread>)
+# What nearly every source includes is parsed once. Packages' headers alone, so that no change of ours recompiles everything; what computes
+# (-O3) and the tests (-O0) cannot share a header compiled for -O2.
+function(lockstep_precompiled name)
+  file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/generated/${name}.cc CONTENT "")
+  add_library(${name} OBJECT ${CMAKE_BINARY_DIR}/generated/${name}.cc)
+  target_link_libraries(${name} PRIVATE lockstep_flags protobuf::libprotobuf absl::status absl::strings absl::time absl::synchronization)
+  target_precompile_headers(${name} PRIVATE <algorithm> <filesystem> <functional> <map> <memory> <optional> <string> <vector>
+    <absl/status/status.h> <absl/strings/str_cat.h> <absl/strings/str_format.h> <absl/synchronization/mutex.h> <absl/time/time.h>
+    <google/protobuf/message.h> ${ARGN})
+endfunction()
+lockstep_precompiled(lockstep_precompiled_library)
+lockstep_precompiled(lockstep_precompiled_test <gmock/gmock.h> <gtest/gtest.h>)
+target_link_libraries(lockstep_precompiled_test PRIVATE GTest::gmock)
+target_compile_options(lockstep_precompiled_test PRIVATE $<$<CONFIG:Release>:-O0>)
+
 function(lockstep_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
   target_link_libraries(${name} PUBLIC lockstep_flags ${ARG_DEPS})
+  target_precompile_headers(${name} REUSE_FROM lockstep_precompiled_library)
 endfunction()
 
 # Makes a library one that computes.
 function(lockstep_compute name)
   target_compile_options(${name} PRIVATE $<$<AND:$<CONFIG:Release>,$<COMPILE_LANGUAGE:CXX>>:-O3>)
+  set_target_properties(${name} PROPERTIES DISABLE_PRECOMPILE_HEADERS ON)
 endfunction()
 
 function(lockstep_binary name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE lockstep_flags ${ARG_DEPS})
+  target_precompile_headers(${name} REUSE_FROM lockstep_precompiled_library)
 endfunction()
 
 function(lockstep_test name)
@@ -43,6 +63,7 @@ function(lockstep_test name)
   target_link_libraries(${name} PRIVATE lockstep_flags ${ARG_DEPS} GTest::gmock_main)
   # What is tested is optimised as it will run; the test around it need not be.
   target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O0>)
+  target_precompile_headers(${name} REUSE_FROM lockstep_precompiled_test)
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 300)
 endfunction()
