@@ -64,6 +64,7 @@ function(lockstep_test name)
   # What is tested is optimised as it will run; the test around it need not be.
   target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O0>)
   target_precompile_headers(${name} REUSE_FROM lockstep_precompiled_test)
+  set_property(GLOBAL APPEND PROPERTY lockstep_unit_tests ${name})
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 300)
 endfunction()
