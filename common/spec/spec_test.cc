@@ -109,10 +109,11 @@ TEST(ParseSpec, IntegersOutOfRangeAreNotTruncated) {
 }
 
 TEST(ParseSpec, EnumsAreLowerCaseWithoutPrefix) {
-  EXPECT_EQ(ParseError("model: { mlp: { activation: rellu } }"),
-            "job.yaml:1: model.mlp.activation: expected one of relu, tanh, sigmoid, gelu, got 'rellu'; did "
-            "you mean "
-            "'relu'?");
+  EXPECT_EQ(
+      ParseError("model: { mlp: { activation: rellu } }"),
+      "job.yaml:1: model.mlp.activation: expected one of relu, tanh, sigmoid, gelu, silu, got 'rellu'; did "
+      "you mean "
+      "'relu'?");
   EXPECT_THAT(ParseError("model: { mlp: { activation: ACTIVATION_RELU } }"),
               HasSubstr("expected one of relu"));
   EXPECT_THAT(ParseError("model: { mlp: { activation: unspecified } }"), HasSubstr("expected one of relu"));
@@ -134,7 +135,8 @@ TEST(ParseSpec, DurationsHaveUnits) {
 TEST(ParseSpec, TwoKeysOfOneOneofAreRefused) {
   EXPECT_EQ(
       ParseError("model:\n  mlp: { hidden: [3] }\n  softmax: {}\n"),
-      "job.yaml:3: model.softmax: 'mlp' was already chosen in line 2; give only one of linear, softmax, mlp");
+      "job.yaml:3: model.softmax: 'mlp' was already chosen in line 2; give only one of linear, softmax, mlp, "
+      "svm, cnn, resnet, lstm, gru, gpt, llama, autoencoder, graph");
 }
 
 TEST(ParseSpec, NullAndEmptyMappingAreAnEmptyMessage) {
@@ -142,6 +144,21 @@ TEST(ParseSpec, NullAndEmptyMappingAreAnEmptyMessage) {
   const auto bare = Parse("train:\n  optimizer:\n    adamw:\n");
   ASSERT_TRUE(bare.ok()) << bare.status();
   EXPECT_TRUE(bare->train().optimizer().has_adamw());
+}
+
+TEST(ParseSpec, ListsOfMappingsKeepOrderAndNameTheItem) {
+  const auto spec = Parse("train:\n  groups:\n    - { pattern: a, weight_decay: 0 }\n    - pattern: b\n");
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  ASSERT_EQ(spec->train().groups_size(), 2);
+  EXPECT_TRUE(spec->train().groups(0).has_weight_decay());
+  EXPECT_EQ(spec->train().groups(1).pattern(), "b");
+  EXPECT_EQ(ParseError("train:\n  groups:\n    - { patern: a }\n"),
+            "job.yaml:3: train.groups[0].patern: unknown field; did you mean 'pattern'?");
+  EXPECT_EQ(ParseError("train: { groups: { pattern: a } }"),
+            "job.yaml:1: train.groups: expected a list of mappings with pattern, learning_rate_factor, "
+            "weight_decay, got a mapping");
+  EXPECT_EQ(ParseError("train: { freeze: a }"),
+            "job.yaml:1: train.freeze: expected a list such as [one, two], got 'a'");
 }
 
 TEST(ParseSpec, DuplicateKeysAreRefused) {
@@ -320,7 +337,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{{"model={linear: {}}", "dataset.task=classification"},
              "model.linear: is for regression, but dataset.task"},
         Case{{"model={softmax: {}}", "train.loss=mean_squared_error"},
-             "is for regression, but model.softmax"},
+             "is for regression or reconstruction, but model.softmax"},
         Case{{"dataset.task=regression", "train.early_stopping.metric=validation/f1"},
              "is for classification"}));
 
@@ -337,7 +354,8 @@ TEST(SpecToYaml, ReadsBackToAnEqualMessage) {
   v1::JobSpec spec =
       Valid({"checkpoint.every=90s", "from={job: j, best: true}", "dataset.columns={'a: b': ignore}",
              "dataset.label='it''s \"quoted\" #1'", "train.l2=0.1234567890123456789", "name=\"5\"",
-             "train.gradient_clip.norm=1e-300", "dataset.labels='null'"});
+             "train.gradient_clip.norm=1e-300", "dataset.labels='null'",
+             "train.groups=[{pattern: 'h.*', weight_decay: 0}, {pattern: b}]", "train.freeze=['x?']"});
   ASSERT_TRUE(CompleteSpec(&spec).ok());
   const std::string yaml = SpecToYaml(spec);
   const auto again = Parse(yaml);

@@ -174,10 +174,22 @@ class Reader {
 
   absl::Status ReadList(const YAML::Node& node, const std::string& path, const FieldDescriptor& field,
                         Message* message) const {
-    if (!node.IsSequence()) return Wrong(node, path, "a list such as [128, 64]");
+    const bool messages = field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
+    if (!node.IsSequence()) {
+      return Wrong(node, path,
+                   messages ? absl::StrCat("a list of mappings with ",
+                                           absl::StrJoin(FieldTexts(*field.message_type()), ", "))
+                   : field.cpp_type() == FieldDescriptor::CPPTYPE_STRING ? "a list such as [one, two]"
+                                                                         : "a list such as [128, 64]");
+    }
     int index = 0;
     for (const auto& item : node) {
-      RETURN_IF_ERROR(ReadScalar(item, absl::StrCat(path, "[", index++, "]"), field, message));
+      const std::string at = absl::StrCat(path, "[", index++, "]");
+      if (messages) {
+        RETURN_IF_ERROR(ReadMessage(item, at, message->GetReflection()->AddMessage(message, &field)));
+      } else {
+        RETURN_IF_ERROR(ReadScalar(item, at, field, message));
+      }
     }
     return absl::OkStatus();
   }

@@ -165,6 +165,8 @@ absl::StatusOr<std::unique_ptr<Optimizer>> MakeOptimizer(const v1::TrainSpec& sp
     case v1::OptimizerSpec::kAdamw:
     case v1::OptimizerSpec::KIND_NOT_SET:
       return std::make_unique<Adam>(spec, model, OptionsOf(spec.optimizer().adamw(), 0.01, true));
+    default:
+      break;
   }
   return absl::InvalidArgumentError("train.optimizer: unknown kind");
 }

@@ -105,7 +105,7 @@ absl::StatusOr<std::shared_ptr<const Model>> BuildModel(const v1::JobSpec& spec,
       return BuildAffine(features, outputs, loss);
     case v1::ModelSpec::kMlp:
       return BuildMlp(spec.model().mlp(), features, outputs, loss);
-    case v1::ModelSpec::KIND_NOT_SET:
+    default:
       break;
   }
   return absl::InvalidArgumentError("model: expected one of linear, softmax, mlp");

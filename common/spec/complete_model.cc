@@ -1,0 +1,62 @@
+// Defaults and ranges of the models.
+#include "absl/strings/str_cat.h"
+#include "common/spec/checks.h"
+
+namespace lockstep::spec {
+namespace {
+
+constexpr int kWidest = 65536;
+
+template <typename Widths>
+absl::Status CheckWidths(absl::string_view field, const Widths& hidden) {
+  for (int i = 0; i < hidden.size(); ++i) {
+    RETURN_IF_ERROR(InRange(absl::StrCat(field, "[", i, "]"), hidden.Get(i), 1, kWidest));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CompleteMlp(v1::MlpSpec* mlp) {
+  if (mlp->hidden().empty()) {
+    return Invalid(
+        "model.mlp.hidden",
+        "expected at least one width, for example [128, 64]; without a hidden layer use model: softmax "
+        "or linear");
+  }
+  RETURN_IF_ERROR(CheckWidths("model.mlp.hidden", mlp->hidden()));
+  if (mlp->activation() == v1::ACTIVATION_UNSPECIFIED) mlp->set_activation(v1::ACTIVATION_RELU);
+  if (!mlp->has_dropout()) mlp->set_dropout(0);
+  return Fraction("model.mlp.dropout", mlp->dropout());
+}
+
+absl::Status CompleteAutoencoder(v1::AutoencoderSpec* autoencoder) {
+  if (autoencoder->hidden().empty()) {
+    return Invalid("model.autoencoder.hidden",
+                   "expected at least one width, for example [64, 16]: the last is the code's");
+  }
+  RETURN_IF_ERROR(CheckWidths("model.autoencoder.hidden", autoencoder->hidden()));
+  if (autoencoder->activation() == v1::ACTIVATION_UNSPECIFIED) {
+    autoencoder->set_activation(v1::ACTIVATION_RELU);
+  }
+  if (!autoencoder->has_dropout()) autoencoder->set_dropout(0);
+  return Fraction("model.autoencoder.dropout", autoencoder->dropout());
+}
+
+}  // namespace
+
+absl::Status CompleteModel(v1::ModelSpec* model) {
+  switch (model->kind_case()) {
+    case v1::ModelSpec::KIND_NOT_SET:
+      return Invalid(
+          "model",
+          "missing; expected one of linear, softmax, mlp, svm, cnn, resnet, lstm, gru, gpt, llama, "
+          "autoencoder, graph, for example model: { mlp: { hidden: [128] } }");
+    case v1::ModelSpec::kMlp:
+      return CompleteMlp(model->mutable_mlp());
+    case v1::ModelSpec::kAutoencoder:
+      return CompleteAutoencoder(model->mutable_autoencoder());
+    default:
+      return absl::OkStatus();
+  }
+}
+
+}  // namespace lockstep::spec
