@@ -17,14 +17,10 @@
 
 #include <cstdint>
 
+#include "kernels/clip.h"
 #include "kernels/stream.h"
 
 namespace lockstep::kernels {
-
-struct Clip {
-  float scale = 1;
-  float limit = 0;  // 0: none
-};
 
 struct SgdStep {
   float rate = 0;

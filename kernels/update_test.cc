@@ -6,6 +6,11 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/adagrad.h"
+#include "kernels/combine.h"
+#include "kernels/lerp.h"
+#include "kernels/lion.h"
+#include "kernels/rmsprop.h"
 #include "kernels/test_support.h"
 #include "kernels/tree_add.h"
 
@@ -65,6 +70,99 @@ TEST(SgdUpdate, DiffersFromFloat64OverManySteps) {
         }
       }
       for (int i = 0; i < count; ++i) EXPECT_NEAR(w[i], w64[i], 1e-5);
+    }
+  }
+}
+
+TEST(AdagradUpdate, DiffersFromFloat64OverManySteps) {
+  const int count = 77;
+  std::vector<float> w = Random(count, -1, 1, 1), sums(count);
+  std::vector<double> w64(w.begin(), w.end()), sums64(count);
+  for (int t = 0; t < 10; ++t) {
+    const std::vector<float> g = Random(count, -1, 1, 50 + t);
+    cpu::AdagradUpdate({0.05f, 1e-10f, 0.01f}, {0.5f, 0.3f}, count, g.data(), sums.data(), w.data());
+    for (int i = 0; i < count; ++i) {
+      const double gi = Clipped({0.5f, 0.3f}, g[i]) + 0.01 * w64[i];
+      sums64[i] += gi * gi;
+      w64[i] -= 0.05 * gi / (std::sqrt(sums64[i]) + 1e-10);
+    }
+  }
+  for (int i = 0; i < count; ++i) EXPECT_NEAR(w[i], w64[i], 1e-5);
+}
+
+TEST(RmsPropUpdate, DiffersFromFloat64OverManySteps) {
+  const int count = 77;
+  for (const double momentum : {0.0, 0.9}) {
+    std::vector<float> w = Random(count, -1, 1, 1), v(count), b(count);
+    std::vector<double> w64(w.begin(), w.end()), v64(count), b64(count);
+    const RmsPropStep step{0.01f, 0.99f, 1e-8f, static_cast<float>(momentum), 0.01f};
+    for (int t = 0; t < 10; ++t) {
+      const std::vector<float> g = Random(count, -1, 1, 50 + t);
+      cpu::RmsPropUpdate(step, {0.5f, 0.3f}, count, g.data(), v.data(), momentum > 0 ? b.data() : nullptr,
+                         w.data());
+      for (int i = 0; i < count; ++i) {
+        const double gi = Clipped({0.5f, 0.3f}, g[i]) + 0.01 * w64[i];
+        v64[i] = 0.99 * v64[i] + 0.01 * gi * gi;
+        b64[i] = momentum * b64[i] + gi / (std::sqrt(v64[i]) + 1e-8);
+        w64[i] -= 0.01 * b64[i];
+      }
+    }
+    for (int i = 0; i < count; ++i) EXPECT_NEAR(w[i], w64[i], 2e-5);
+  }
+}
+
+TEST(LionUpdate, DiffersFromFloat64OverManySteps) {
+  const int count = 77;
+  std::vector<float> w = Random(count, -1, 1, 1), m(count);
+  std::vector<double> w64(w.begin(), w.end()), m64(count);
+  for (int t = 0; t < 10; ++t) {
+    std::vector<float> g = Random(count, -1, 1, 50 + t);
+    g[3] = 0;  // the sign of nothing moves nothing
+    cpu::LionUpdate({0.01f, 0.9f, 0.99f, 0.999f}, {0.5f, 0.3f}, count, g.data(), m.data(), w.data());
+    for (int i = 0; i < count; ++i) {
+      const double gi = Clipped({0.5f, 0.3f}, g[i]), direction = 0.9 * m64[i] + 0.1 * gi;
+      w64[i] = w64[i] * 0.999 - 0.01 * (direction > 0 ? 1 : direction < 0 ? -1 : 0);
+      m64[i] = 0.99 * m64[i] + 0.01 * gi;
+    }
+  }
+  for (int i = 0; i < count; ++i) EXPECT_NEAR(w[i], w64[i], 1e-5);
+}
+
+TEST(Updates, BitsDependOnWhereARunIsCut) {
+  const int count = 131;
+  const std::vector<float> g = Random(count, -1, 1, 5), start = Random(count, -1, 1, 1);
+  const auto run = [&](const std::vector<int>& cuts) {
+    std::vector<float> all;
+    for (int kind = 0; kind < 5; ++kind) {
+      std::vector<float> w = start, a(count), b(count);
+      for (int t = 0; t < 3; ++t) {
+        for (size_t c = 0; c + 1 < cuts.size(); ++c) {
+          const int at = cuts[c], n = cuts[c + 1] - at;
+          const float* gp = g.data() + at;
+          float *wp = w.data() + at, *ap = a.data() + at, *bp = b.data() + at;
+          if (kind == 0) cpu::AdamUpdate({0.9f, 0.99f, 0.1f, 1, 1e-8f, 0.1f, 0.9f}, {}, n, gp, ap, bp, wp);
+          if (kind == 1) cpu::AdagradUpdate({0.1f, 1e-10f, 0.1f}, {}, n, gp, ap, wp);
+          if (kind == 2) cpu::RmsPropUpdate({0.1f, 0.9f, 1e-8f, 0.9f, 0.1f}, {}, n, gp, ap, bp, wp);
+          if (kind == 3) cpu::LionUpdate({0.1f, 0.9f, 0.99f, 0.9f}, {}, n, gp, ap, wp);
+          if (kind == 4) cpu::SgdUpdate({0.1f, 0.9f, true, 0.1f}, {}, n, gp, ap, wp);
+        }
+      }
+      all.insert(all.end(), w.begin(), w.end());
+    }
+    return all;
+  };
+  EXPECT_EQ(run({0, count}), run({0, 1, 18, 64, 100, count}));
+}
+
+TEST(Lerp, DiffersFromFloat64) {
+  for (const int count : {1, 16, 1003}) {
+    const std::vector<float> x = Random(count, -1, 1, 1), start = Random(count, -1, 1, 2);
+    std::vector<float> y = start, z = start;
+    cpu::Lerp(count, 0.25f, x.data(), y.data());
+    cpu::Combine(count, -0.5f, x.data(), 2.0f, z.data());
+    for (int i = 0; i < count; ++i) {
+      EXPECT_NEAR(y[i], 0.75 * start[i] + 0.25 * x[i], 1e-6);
+      EXPECT_NEAR(z[i], -0.5 * x[i] + 2.0 * start[i], 1e-6);
     }
   }
 }

@@ -9,7 +9,6 @@
 #include "kernels/gemm.h"
 #include "kernels/shard_outer.h"
 #include "kernels/tree_add.h"
-#include "kernels/update.h"
 
 namespace {
 
@@ -98,23 +97,6 @@ void SoftmaxCrossEntropy(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * rows * classes);
 }
 BENCHMARK(SoftmaxCrossEntropy)->Arg(10)->Arg(1000);
-
-void AdamW(benchmark::State& state) {
-  const int64_t count = state.range(0);
-  std::vector<float> g = Values(count), m(count), v(count), w = Values(count);
-  const AdamStep step{0.9f, 0.999f, 1e-9f, 1.0f, 1e-8f, 0.0f, 1.0f};
-  for (auto _ : state) cpu::AdamUpdate(step, {}, count, g.data(), m.data(), v.data(), w.data());
-  state.SetBytesProcessed(state.iterations() * count * 28);
-}
-BENCHMARK(AdamW)->Arg(17226)->Arg(1 << 22);
-
-void NormOfGradient(benchmark::State& state) {
-  const int64_t count = state.range(0);
-  std::vector<float> g = Values(count), w = Values(count);
-  for (auto _ : state) benchmark::DoNotOptimize(cpu::Regularize(count, 0, 0, w.data(), g.data()));
-  state.SetBytesProcessed(state.iterations() * count * 4);
-}
-BENCHMARK(NormOfGradient)->Arg(17226)->Arg(1 << 22);
 
 void TreeAdd(benchmark::State& state) {
   const int64_t count = state.range(0);

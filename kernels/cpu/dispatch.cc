@@ -57,6 +57,30 @@ void AdamUpdate(const AdamStep& step, const Clip& clip, int64_t count, const flo
                 float* v, float* weights) {
   LOCKSTEP_PICK(AdamUpdate)(step, clip, count, gradient, m, v, weights);
 }
+void AdagradUpdate(const AdagradStep& step, const Clip& clip, int64_t count, const float* gradient,
+                   float* sums, float* weights) {
+  LOCKSTEP_PICK(AdagradUpdate)(step, clip, count, gradient, sums, weights);
+}
+void RmsPropUpdate(const RmsPropStep& step, const Clip& clip, int64_t count, const float* gradient,
+                   float* squares, float* buffer, float* weights) {
+  LOCKSTEP_PICK(RmsPropUpdate)(step, clip, count, gradient, squares, buffer, weights);
+}
+void LionUpdate(const LionStep& step, const Clip& clip, int64_t count, const float* gradient, float* m,
+                float* weights) {
+  LOCKSTEP_PICK(LionUpdate)(step, clip, count, gradient, m, weights);
+}
+void MuonMomentum(float momentum, const Clip& clip, int64_t count, const float* gradient, float* buffer,
+                  float* direction) {
+  LOCKSTEP_PICK(MuonMomentum)(momentum, clip, count, gradient, buffer, direction);
+}
+void Lerp(int64_t count, float share, const float* x, float* y) { LOCKSTEP_PICK(Lerp)(count, share, x, y); }
+void Combine(int64_t count, float a, const float* x, float b, float* y) {
+  LOCKSTEP_PICK(Combine)(count, a, x, b, y);
+}
+void Hinge(int64_t rows, int64_t classes, float scale, const int32_t* labels, float* scores, float* losses,
+           float* correct) {
+  LOCKSTEP_PICK(Hinge)(rows, classes, scale, labels, scores, losses, correct);
+}
 void TreeAddInto(int64_t count, const float* source, float* target) {
   LOCKSTEP_PICK(TreeAddInto)(count, source, target);
 }

@@ -1,42 +1,44 @@
 #include "kernels/update.h"
 
-#include <math.h>
-
+#include "kernels/cpu/clip.h"
 #include "kernels/cpu/variants.h"
 
 namespace lockstep::kernels::cpu::LOCKSTEP_ISA {
 namespace {
 
-inline float Clipped(float g, float scale, float limit) {
-  const float scaled = g * scale;
-  const float below = scaled > limit ? limit : scaled;
-  return below < -limit ? -limit : below;
+constexpr int kBlock = 16;
+
+// A block in one pass: what is regularised is squared while it is in a register.
+inline void Squares(const float* gradient, int64_t count, double* lanes) {
+  for (int64_t j = 0; j < count; ++j) {
+    const double g = gradient[j];
+    lanes[j] += g * g;
+  }
 }
 
-inline float Limit(const Clip& clip) { return clip.limit > 0 ? clip.limit : INFINITY; }
+inline void AddPenalty(int64_t count, float l1, float l2, const float* weights, float* gradient) {
+  for (int64_t j = 0; j < count; ++j) {
+    const float w = weights[j];
+    const float sign = w > 0.0f ? 1.0f : (w < 0.0f ? -1.0f : 0.0f);
+    gradient[j] = gradient[j] + (l1 * sign + l2 * w);
+  }
+}
 
 }  // namespace
 
 double Regularize(int64_t count, float l1, float l2, const float* weights, float* gradient) {
-  constexpr int kBlock = 16;
   double lanes[kBlock] = {};
-  const bool regularized = l1 != 0 || l2 != 0;
-  for (int64_t i = 0; regularized && i < count; ++i) {
-    const float w = weights[i];
-    const float sign = w > 0.0f ? 1.0f : (w < 0.0f ? -1.0f : 0.0f);
-    gradient[i] = gradient[i] + (l1 * sign + l2 * w);
-  }
   int64_t i = 0;
-  for (; i + kBlock <= count; i += kBlock) {
-    for (int j = 0; j < kBlock; ++j) {
-      const double g = gradient[i + j];
-      lanes[j] += g * g;
+  if (l1 != 0 || l2 != 0) {
+    for (; i + kBlock <= count; i += kBlock) {
+      AddPenalty(kBlock, l1, l2, weights + i, gradient + i);
+      Squares(gradient + i, kBlock, lanes);
     }
+    AddPenalty(count - i, l1, l2, weights + i, gradient + i);
+  } else {
+    for (; i + kBlock <= count; i += kBlock) Squares(gradient + i, kBlock, lanes);
   }
-  for (int j = 0; i + j < count; ++j) {
-    const double g = gradient[i + j];
-    lanes[j] += g * g;
-  }
+  Squares(gradient + i, count - i, lanes);
   for (int half = kBlock / 2; half > 0; half /= 2) {
     for (int j = 0; j < half; ++j) lanes[j] += lanes[j + half];
   }

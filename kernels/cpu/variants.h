@@ -2,9 +2,16 @@
 #pragma once
 
 #include "kernels/activation.h"
+#include "kernels/adagrad.h"
+#include "kernels/combine.h"
 #include "kernels/cross_entropy.h"
 #include "kernels/dropout.h"
 #include "kernels/gemm.h"
+#include "kernels/hinge.h"
+#include "kernels/lerp.h"
+#include "kernels/lion.h"
+#include "kernels/muon.h"
+#include "kernels/rmsprop.h"
 #include "kernels/shard_outer.h"
 #include "kernels/squared_error.h"
 #include "kernels/tree_add.h"
@@ -21,6 +28,13 @@
   decltype(cpu::Regularize) Regularize;                       \
   decltype(cpu::SgdUpdate) SgdUpdate;                         \
   decltype(cpu::AdamUpdate) AdamUpdate;                       \
+  decltype(cpu::AdagradUpdate) AdagradUpdate;                 \
+  decltype(cpu::RmsPropUpdate) RmsPropUpdate;                 \
+  decltype(cpu::LionUpdate) LionUpdate;                       \
+  decltype(cpu::MuonMomentum) MuonMomentum;                   \
+  decltype(cpu::Lerp) Lerp;                                   \
+  decltype(cpu::Combine) Combine;                             \
+  decltype(cpu::Hinge) Hinge;                                 \
   decltype(cpu::TreeAddInto) TreeAddInto;                     \
   decltype(cpu::ShardOuterProduct) ShardOuterProduct;         \
   decltype(cpu::ShardColumnSum) ShardColumnSum;               \
