@@ -1,30 +1,7 @@
-#include <dnnl.h>
-
+#include "kernels/cpu/pick.h"
 #include "kernels/cpu/variants.h"
 
 namespace lockstep::kernels::cpu {
-namespace {
-
-enum class Isa { kBase, kAvx2, kAvx512 };
-
-// oneDNN's own choice (ONEDNN_MAX_CPU_ISA included), so that one name in the numeric profile pins both.
-Isa Chosen() {
-  static const Isa isa = [] {
-    const unsigned dispatched = dnnl_get_effective_cpu_isa();
-    const auto has = [dispatched](unsigned wanted) { return (dispatched & wanted) == wanted; };
-    return has(dnnl_cpu_isa_avx512_core) ? Isa::kAvx512 : has(dnnl_cpu_isa_avx2) ? Isa::kAvx2 : Isa::kBase;
-  }();
-  return isa;
-}
-
-template <typename F>
-F* Pick(F* base, F* avx2, F* avx512) {
-  return Chosen() == Isa::kAvx512 ? avx512 : Chosen() == Isa::kAvx2 ? avx2 : base;
-}
-
-}  // namespace
-
-#define LOCKSTEP_PICK(name) Pick(v1::name, v3::name, v4::name)
 
 void BiasActivationForward(Activation f, int64_t rows, int64_t width, const float* bias, float* x, float* y) {
   LOCKSTEP_PICK(BiasActivationForward)(f, rows, width, bias, x, y);
