@@ -19,11 +19,12 @@ enum class Activation : int {
   kRelu = 1,
   kTanh = 2,
   kSigmoid = 3,
-  kGelu = 4
-};  // GELU: tanh form
+  kGelu = 4,  // tanh form
+  kSilu = 5   // z sigmoid(z)
+};
 
-// What backward wants as `saved`: z for GELU, y for the others.
-inline bool SavesInput(Activation f) { return f == Activation::kGelu; }
+// What backward wants as `saved`: z for GELU and SiLU, y for the others.
+inline bool SavesInput(Activation f) { return f == Activation::kGelu || f == Activation::kSilu; }
 
 namespace cpu {
 // `x` is overwritten with z. y may be x when !SavesInput(f).

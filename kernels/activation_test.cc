@@ -22,6 +22,8 @@ double Reference(Activation f, double z) {
       return 1 / (1 + std::exp(-z));
     case Activation::kGelu:
       return 0.5 * z * (1 + std::tanh(std::sqrt(2 / M_PI) * (z + 0.044715 * z * z * z)));
+    case Activation::kSilu:
+      return z / (1 + std::exp(-z));
   }
   return 0;
 }
@@ -29,7 +31,7 @@ double Reference(Activation f, double z) {
 class ActivationTest : public testing::TestWithParam<Activation> {};
 INSTANTIATE_TEST_SUITE_P(All, ActivationTest,
                          testing::Values(Activation::kIdentity, Activation::kRelu, Activation::kTanh,
-                                         Activation::kSigmoid, Activation::kGelu));
+                                         Activation::kSigmoid, Activation::kGelu, Activation::kSilu));
 
 TEST_P(ActivationTest, ForwardDiffersFromFloat64) {
   for (const int width : {1, 3, 16, 37, 129}) {

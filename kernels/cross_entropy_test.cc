@@ -37,6 +37,59 @@ TEST(SoftmaxCrossEntropy, DiffersFromFloat64) {
   }
 }
 
+// The loss in double, of one row.
+double SmoothedLoss(const std::vector<double>& z, int label, double smoothing) {
+  double sum = 0, loss = 0;
+  for (const double logit : z) sum += std::exp(logit);
+  for (size_t c = 0; c < z.size(); ++c) {
+    const double target = smoothing / z.size() + (static_cast<int>(c) == label ? 1 - smoothing : 0);
+    loss -= target * (z[c] - std::log(sum));
+  }
+  return loss;
+}
+
+TEST(SoftmaxCrossEntropy, SmoothedLabelDiffersFromFloat64OrFiniteDifference) {
+  for (const int classes : {2, 17, 50}) {
+    const std::vector<float> logits = Random(classes, -5, 5, classes);
+    const int32_t label = classes / 2;
+    std::vector<float> work = logits;
+    float loss = 0, correct = 0;
+    cpu::SoftmaxCrossEntropy(1, classes, 0.5f, &label, work.data(), &loss, &correct, 0.1f);
+    const std::vector<double> z(logits.begin(), logits.end());
+    EXPECT_NEAR(loss, SmoothedLoss(z, label, 0.1f), 3e-6);
+    for (int c = 0; c < classes; ++c) {
+      std::vector<double> high = z, low = z;
+      high[c] += 1e-5;
+      low[c] -= 1e-5;
+      const double slope = (SmoothedLoss(high, label, 0.1f) - SmoothedLoss(low, label, 0.1f)) / 2e-5;
+      EXPECT_NEAR(work[c], 0.5 * slope, 1e-7);
+    }
+  }
+}
+
+TEST(SoftmaxCrossEntropy, IgnoredRowCounts) {
+  const std::vector<float> logits = Random(3 * 21, -5, 5, 8);
+  std::vector<float> work = logits, losses(3), correct(3, -1), alone(&logits[42], &logits[42] + 21);
+  const int32_t labels[] = {4, -1, 20};
+  cpu::SoftmaxCrossEntropy(3, 21, 1.0f, labels, work.data(), losses.data(), correct.data());
+  EXPECT_GT(losses[0], 0.0f);
+  EXPECT_EQ(losses[1], 0.0f);
+  EXPECT_EQ(correct[1], 0.0f);
+  for (int c = 0; c < 21; ++c) EXPECT_EQ(work[21 + c], 0.0f);
+  float loss = 0;
+  cpu::SoftmaxCrossEntropy(1, 21, 1.0f, labels + 2, alone.data(), &loss, correct.data());
+  EXPECT_EQ(loss, losses[2]);
+  for (int c = 0; c < 21; ++c) EXPECT_EQ(work[42 + c], alone[c]);
+}
+
+TEST(SoftmaxCrossEntropy, TiedLogitsCountAsCorrectTwice) {
+  const int32_t labels[] = {3, 19};
+  std::vector<float> logits(2 * 20, 0.0f), losses(2), correct(2);
+  for (const int at : {3, 19, 20 + 3, 20 + 19}) logits[at] = 1.0f;
+  cpu::SoftmaxCrossEntropy(2, 20, 1.0f, labels, logits.data(), losses.data(), correct.data());
+  EXPECT_EQ(correct, (std::vector<float>{1.0f, 0.0f}));
+}
+
 TEST(SoftmaxCrossEntropy, HugeLogitsOverflow) {
   std::vector<float> logits = {1e30f, -1e30f, 0.0f};
   const int32_t label = 0;

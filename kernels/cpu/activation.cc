@@ -36,6 +36,14 @@ struct Gelu {
   }
 };
 
+struct Silu {
+  static float Value(float z) { return z * Sigmoid(z); }
+  static float Slope(float z) {
+    const float s = Sigmoid(z);
+    return s + z * s * (1.0f - s);
+  }
+};
+
 template <class F>
 void Forward(int64_t rows, int64_t width, const float* bias, float* x, float* y) {
   for (int64_t r = 0; r < rows; ++r) {
@@ -83,6 +91,8 @@ void BiasActivationForward(Activation f, int64_t rows, int64_t width, const floa
       return ForwardAny<Logistic>(rows, width, bias, x, y);
     case Activation::kGelu:
       return ForwardAny<Gelu>(rows, width, bias, x, y);
+    case Activation::kSilu:
+      return ForwardAny<Silu>(rows, width, bias, x, y);
   }
 }
 
@@ -98,6 +108,8 @@ void ActivationBackward(Activation f, int64_t count, const float* saved, const f
       return Backward<Logistic>(count, saved, dy, dx);
     case Activation::kGelu:
       return Backward<Gelu>(count, saved, dy, dx);
+    case Activation::kSilu:
+      return Backward<Silu>(count, saved, dy, dx);
   }
 }
 

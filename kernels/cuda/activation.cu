@@ -15,10 +15,11 @@ __device__ float Value(float z) {
   if constexpr (kF == Activation::kGelu) {
     return 0.5f * z * (1.0f + tanhf(kRootTwoOverPi * (z + kCubic * z * z * z)));
   }
+  if constexpr (kF == Activation::kSilu) return z / (1.0f + expf(-z));
   return z;
 }
 
-// Of the saved value: z for GELU, y for the others.
+// Of the saved value: z for GELU and SiLU, y for the others.
 template <Activation kF>
 __device__ float Slope(float saved) {
   if constexpr (kF == Activation::kRelu) return saved > 0.0f ? 1.0f : 0.0f;
@@ -28,6 +29,10 @@ __device__ float Slope(float saved) {
     const float t = tanhf(kRootTwoOverPi * (saved + kCubic * saved * saved * saved));
     return 0.5f * (1.0f + t) +
            0.5f * saved * (1.0f - t * t) * kRootTwoOverPi * (1.0f + 3.0f * kCubic * saved * saved);
+  }
+  if constexpr (kF == Activation::kSilu) {
+    const float s = 1.0f / (1.0f + expf(-saved));
+    return s + saved * s * (1.0f - s);
   }
   return 1.0f;
 }
@@ -65,6 +70,8 @@ void WithConstant(Activation f, Launch launch) {
       return launch(Constant<Activation::kSigmoid>());
     case Activation::kGelu:
       return launch(Constant<Activation::kGelu>());
+    case Activation::kSilu:
+      return launch(Constant<Activation::kSilu>());
   }
 }
 
