@@ -4,16 +4,16 @@
 #include <string.h>
 #include <xmmintrin.h>
 
-#include "kernels/cpu/tile.h"
+#include "kernels/cpu/small_product.h"
 #include "kernels/cpu/variants.h"
 #include "kernels/cpu/vector_math.h"
 
 namespace lockstep::kernels::cpu::LOCKSTEP_ISA {
 namespace {
 
-constexpr int64_t kQueries = 16;                   // rows of a block
-constexpr int64_t kKeys = 128;                     // columns of a block: scores stay in the first cache
-constexpr int64_t kPanel = kTileColumns * kLanes;  // keys side by side in a transposed panel
+constexpr int64_t kQueries = 16;                    // rows of a block
+constexpr int64_t kKeys = 128;                      // columns of a block: scores stay in the first cache
+constexpr int64_t kPanel = kSmallColumns * kLanes;  // keys side by side in a transposed panel
 constexpr int64_t kStep = kLanes > 8 ? kLanes : 8;
 
 int64_t RoundUp(int64_t count, int64_t multiple) { return (count + multiple - 1) / multiple * multiple; }
@@ -94,8 +94,8 @@ void ProductWithPanels(const float* a, int64_t padded, int64_t width, const floa
                        int64_t columns, float* out) {
   for (int64_t c = 0; c < columns; c += kPanel) {
     const int64_t count = columns - c < kPanel ? columns - c : kPanel;
-    TileProduct({a, padded, 1, panels + (first + c) * width, kPanel, out + c, kKeys, width, false}, kQueries,
-                count);
+    SmallProduct({a, padded, 1, panels + (first + c) * width, kPanel, out + c, kKeys, width, false}, kQueries,
+                 count);
   }
 }
 
@@ -198,8 +198,8 @@ class ForwardItem {
       total[i] = total[i] * shrink + Exponentials(columns, raised, scores);
       ScaleRow(padded_, shrink, sums_ + i * padded_);
     }
-    TileProduct({scores_, kKeys, 1, values_ + key * padded_, padded_, sums_, padded_, count, key > 0},
-                kQueries, padded_);
+    SmallProduct({scores_, kKeys, 1, values_ + key * padded_, padded_, sums_, padded_, count, key > 0},
+                 kQueries, padded_);
   }
 
   const AttentionShape& shape_;
@@ -282,12 +282,12 @@ class BackwardItem {
         Store(ds + c, Multiply(e, Subtract(Load(ds + c), mean)));
       }
     }
-    TileProduct({p_, 1, kKeys, dy_, padded_, dv_ + key * padded_, padded_, block.count, true}, columns,
-                padded_);
-    TileProduct({ds_, 1, kKeys, queries_, padded_, dk_ + key * padded_, padded_, block.count, true}, columns,
-                padded_);
-    TileProduct({ds_, kKeys, 1, keys_ + key * padded_, padded_, dq_, padded_, count, key > 0}, kQueries,
-                padded_);
+    SmallProduct({p_, 1, kKeys, dy_, padded_, dv_ + key * padded_, padded_, block.count, true}, columns,
+                 padded_);
+    SmallProduct({ds_, 1, kKeys, queries_, padded_, dk_ + key * padded_, padded_, block.count, true}, columns,
+                 padded_);
+    SmallProduct({ds_, kKeys, 1, keys_ + key * padded_, padded_, dq_, padded_, count, key > 0}, kQueries,
+                 padded_);
   }
 
   const AttentionShape& shape_;

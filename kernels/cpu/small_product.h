@@ -12,9 +12,9 @@
 namespace lockstep::kernels::cpu::LOCKSTEP_ISA {
 namespace {
 
-constexpr int kTileColumns = kLanes == 16 ? 4 : 2;  // vectors
+constexpr int kSmallColumns = kLanes == 16 ? 4 : 2;  // vectors
 
-struct TileOperands {
+struct SmallOperands {
   const float* a;
   int64_t a_row, a_depth;  // strides
   const float* b;
@@ -26,7 +26,7 @@ struct TileOperands {
 };
 
 template <int kRows, int kVectors>
-inline void Tile(const TileOperands& op, int64_t i, int64_t j) {
+inline void SmallTile(const SmallOperands& op, int64_t i, int64_t j) {
   Vector sum[kRows][kVectors];
   float* c = op.c + i * op.c_row + j;
   for (int u = 0; u < kRows; ++u) {
@@ -51,21 +51,21 @@ inline void Tile(const TileOperands& op, int64_t i, int64_t j) {
 
 // Enough accumulators to hide the latency of a multiply-add, few enough for the registers.
 template <int kVectors>
-void TileStrip(const TileOperands& op, int64_t rows, int64_t j) {
-  constexpr int kRows = 2 * kVectors > kTileColumns ? 4 : 8;
-  for (int64_t i = 0; i < rows; i += kRows) Tile<kRows, kVectors>(op, i, j);
+void SmallStrip(const SmallOperands& op, int64_t rows, int64_t j) {
+  constexpr int kRows = 2 * kVectors > kSmallColumns ? 4 : 8;
+  for (int64_t i = 0; i < rows; i += kRows) SmallTile<kRows, kVectors>(op, i, j);
 }
 
-inline void TileProduct(const TileOperands& op, int64_t rows, int64_t columns) {
+inline void SmallProduct(const SmallOperands& op, int64_t rows, int64_t columns) {
   int64_t j = 0;
-  for (; j + kTileColumns * kLanes <= columns; j += kTileColumns * kLanes)
-    TileStrip<kTileColumns>(op, rows, j);
+  for (; j + kSmallColumns * kLanes <= columns; j += kSmallColumns * kLanes)
+    SmallStrip<kSmallColumns>(op, rows, j);
   const int64_t left = (columns - j) / kLanes;
-  if constexpr (kTileColumns > 2) {
-    if (left == 3) return TileStrip<3>(op, rows, j);
-    if (left == 2) return TileStrip<2>(op, rows, j);
+  if constexpr (kSmallColumns > 2) {
+    if (left == 3) return SmallStrip<3>(op, rows, j);
+    if (left == 2) return SmallStrip<2>(op, rows, j);
   }
-  if (left == 1) TileStrip<1>(op, rows, j);
+  if (left == 1) SmallStrip<1>(op, rows, j);
 }
 
 }  // namespace
