@@ -1,5 +1,6 @@
 // Datasets, from bytes to batches: inspect (coordinator, at registration), prepare (trainer, at start), fetch
-// rows (trainer, each step).
+// rows (trainer, each step). Two kinds: tables (table.h), whose samples are rows of features, and language
+// models' data (language_data.h), whose samples are windows of tokens.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +15,11 @@
 
 namespace lockstep {
 
-// Reads the file(s) of `spec` (path, labels, label, format, columns, task) whole and describes them: format,
-// fingerprint, records, columns with statistics, task, classes. name, version and registered_at stay empty.
+class Tokenizer;
+
+// Reads the file(s) of `spec` (path, labels, label, format, columns, task, text.tokenizer.bpe.path) whole and
+// describes them: format, fingerprint, records, columns with statistics, task, classes, files. name, version
+// and registered_at stay empty. Of a text that is not UTF-8, the error names the file and the byte.
 // Every error of content names the row (1 = first data row) and the column. NOT_FOUND / PERMISSION_DENIED for
 // the file, INVALID_ARGUMENT for its content.
 absl::StatusOr<v1::Dataset> InspectDataset(const v1::DatasetSpec& spec);
@@ -30,8 +34,8 @@ class PreparedDataset {
                                                                   const v1::JobSpec& spec);
   ~PreparedDataset();
 
-  int features() const;  // after one-hot
-  int outputs() const;   // classes, or 1 for regression
+  int features() const;  // after one-hot; language models: sequence_length()
+  int outputs() const;   // classes, 1 for regression, vocabulary() for language models
   v1::Task task() const;
   const std::vector<std::string>& classes() const;  // empty for regression
   int64_t size(Part part) const;
@@ -43,7 +47,16 @@ class PreparedDataset {
   void Fetch(Part part, int64_t epoch, int64_t first, int64_t count, float* features, int32_t* classes,
              float* targets) const;
 
-  // The record number behind position `position` of `epoch`; for audits and tests.
+  // Language models, in place of Fetch: samples [first, first + count) as tokens (count, sequence_length())
+  // and their targets, moved by one (same shape; may be null), of ids below vocabulary(). REQUIRES: as Fetch.
+  void FetchTokens(Part part, int64_t epoch, int64_t first, int64_t count, int32_t* tokens,
+                   int32_t* targets) const;
+  int sequence_length() const;         // 0 for tables
+  int vocabulary() const;              // 0 for tables
+  const Tokenizer* tokenizer() const;  // null for tables, and for token shards that came without
+
+  // The record number behind position `position` of `epoch`, of a language model the position in its part of
+  // the sample's first token; for audits and tests.
   int64_t RecordAt(Part part, int64_t epoch, int64_t position) const;
 
   // Regression: targets are standardised with the training part's mean and deviation; predictions are brought

@@ -124,14 +124,14 @@ absl::StatusOr<FileBytes> FileBytes::Open(const std::string& path, bool decompre
   struct stat info {};
   if (::fstat(fd, &info) != 0) return OpenError(path, errno);
   if (S_ISDIR(info.st_mode)) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": is a directory; expected a CSV or IDX file"));
+    return absl::InvalidArgumentError(absl::StrCat(path, ": is a directory; expected a file"));
   }
   if (!S_ISREG(info.st_mode)) {
     return absl::InvalidArgumentError(
-        absl::StrCat(path, ": is not a regular file; expected a CSV or IDX file"));
+        absl::StrCat(path, ": is not a regular file; expected a file with data"));
   }
   if (info.st_size == 0) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": is empty; expected a CSV or IDX file"));
+    return absl::InvalidArgumentError(absl::StrCat(path, ": is empty; expected a file with data"));
   }
   const size_t size = static_cast<size_t>(info.st_size);
   FileBytes file;

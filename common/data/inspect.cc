@@ -6,6 +6,8 @@
 
 #include "common/data/cell.h"
 #include "common/data/dataset.h"
+#include "common/data/dataset_files.h"
+#include "common/data/language_source.h"
 #include "common/data/table.h"
 #include "common/data/target.h"
 
@@ -64,6 +66,11 @@ void DescribePixels(const IdxArray& pixels, v1::Column* column) {
 }  // namespace
 
 absl::StatusOr<v1::Dataset> InspectDataset(const v1::DatasetSpec& spec) {
+  ASSIGN_OR_RETURN(const DatasetFiles files, FindFiles(spec));
+  ASSIGN_OR_RETURN(const v1::DatasetFormat language, LanguageFormat(spec, files));
+  if (language != v1::DATASET_FORMAT_UNSPECIFIED) {
+    return InspectLanguage(language, spec, files.data, files.tokenizer);
+  }
   ASSIGN_OR_RETURN(const Table table, LoadTable(spec));
   absl::StatusOr<Target> target = ResolveTarget(table.label_column(), spec.task());
   if (!target.ok()) return Annotate(target.status(), spec.path());

@@ -9,6 +9,8 @@
 
 #include "common/data/cell.h"
 #include "common/data/dataset.h"
+#include "common/data/dataset_files.h"
+#include "common/data/language_data.h"
 #include "common/data/preprocessing.h"
 #include "common/data/table.h"
 #include "common/data/target.h"
@@ -18,6 +20,8 @@
 namespace lockstep {
 
 struct PreparedDataset::Impl {
+  std::unique_ptr<LanguageData> language;  // then the rest is unused
+
   // One part, in record order, ready to be copied out.
   struct Rows {
     std::vector<int64_t> records;
@@ -56,9 +60,7 @@ v1::DatasetSpec PinnedSpec(const v1::Dataset& dataset) {
 }
 
 absl::Status CheckFingerprint(const v1::Dataset& dataset) {
-  std::vector<std::string> paths{dataset.path()};
-  if (!dataset.labels_path().empty()) paths.push_back(dataset.labels_path());
-  ASSIGN_OR_RETURN(const std::string fingerprint, FingerprintPaths(paths));
+  ASSIGN_OR_RETURN(const std::string fingerprint, FingerprintPaths(FilesOf(dataset)));
   if (fingerprint == dataset.fingerprint()) return absl::OkStatus();
   return absl::DataLossError(
       absl::StrCat(dataset.path(), ": has changed since dataset ", dataset.name(), "@", dataset.version(),
@@ -102,6 +104,16 @@ PreparedDataset::~PreparedDataset() = default;
 absl::StatusOr<std::unique_ptr<PreparedDataset>> PreparedDataset::Prepare(const v1::Dataset& dataset,
                                                                           const v1::JobSpec& spec) {
   RETURN_IF_ERROR(CheckFingerprint(dataset));
+  if (dataset.task() == v1::TASK_LANGUAGE_MODEL) {
+    auto impl = std::make_unique<Impl>();
+    impl->format = dataset.format();
+    impl->task = dataset.task();
+    ASSIGN_OR_RETURN(impl->language, LanguageData::Prepare(dataset, spec));
+    if (impl->language->fingerprint() != dataset.fingerprint()) {
+      return absl::DataLossError(absl::StrCat(dataset.path(), ": changed while it was read"));
+    }
+    return std::unique_ptr<PreparedDataset>(new PreparedDataset(std::move(impl)));
+  }
   ASSIGN_OR_RETURN(const Table table, LoadTable(PinnedSpec(dataset)));
   if (table.fingerprint != dataset.fingerprint()) {
     return absl::DataLossError(absl::StrCat(dataset.path(), ": changed while it was read"));
@@ -159,9 +171,12 @@ absl::StatusOr<std::unique_ptr<PreparedDataset>> PreparedDataset::Prepare(const 
   return std::unique_ptr<PreparedDataset>(new PreparedDataset(std::move(impl)));
 }
 
-int PreparedDataset::features() const { return static_cast<int>(impl_->preprocessing.features()); }
+int PreparedDataset::features() const {
+  return impl_->language ? sequence_length() : static_cast<int>(impl_->preprocessing.features());
+}
 
 int PreparedDataset::outputs() const {
+  if (impl_->language) return vocabulary();
   return impl_->task == v1::TASK_CLASSIFICATION ? static_cast<int>(impl_->classes.size()) : 1;
 }
 
@@ -169,7 +184,23 @@ v1::Task PreparedDataset::task() const { return impl_->task; }
 
 const std::vector<std::string>& PreparedDataset::classes() const { return impl_->classes; }
 
+int PreparedDataset::sequence_length() const {
+  return impl_->language ? impl_->language->sequence_length() : 0;
+}
+
+int PreparedDataset::vocabulary() const { return impl_->language ? impl_->language->vocabulary() : 0; }
+
+const Tokenizer* PreparedDataset::tokenizer() const {
+  return impl_->language ? impl_->language->tokenizer() : nullptr;
+}
+
+void PreparedDataset::FetchTokens(Part part, int64_t epoch, int64_t first, int64_t count, int32_t* tokens,
+                                  int32_t* targets) const {
+  impl_->language->FetchTokens(part, epoch, first, count, tokens, targets);
+}
+
 int64_t PreparedDataset::size(Part part) const {
+  if (impl_->language) return impl_->language->size(part);
   return static_cast<int64_t>(impl_->rows(part).records.size());
 }
 
@@ -191,6 +222,7 @@ void PreparedDataset::Fetch(Part part, int64_t epoch, int64_t first, int64_t cou
 }
 
 int64_t PreparedDataset::RecordAt(Part part, int64_t epoch, int64_t position) const {
+  if (impl_->language) return impl_->language->RecordAt(part, epoch, position);
   const int64_t row = part == Part::kTrain
                           ? Permutation(impl_->seed, static_cast<uint64_t>(epoch), size(part)).At(position)
                           : position;
@@ -203,6 +235,12 @@ double PreparedDataset::target_scale() const { return impl_->target.scale; }
 std::string PreparedDataset::PreprocessingJson() const {
   nlohmann::ordered_json json;
   json["version"] = 1;
+  if (impl_->language) {
+    json["format"] = impl_->format == v1::DATASET_FORMAT_TEXT ? "text" : "tokens";
+    json["task"] = "language_model";
+    impl_->language->DescribeTo(&json);
+    return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  }
   json["format"] = impl_->format == v1::DATASET_FORMAT_IDX ? "idx" : "csv";
   json["task"] = impl_->task == v1::TASK_CLASSIFICATION ? "classification" : "regression";
   if (!impl_->label.empty()) json["label"] = impl_->label;

@@ -142,6 +142,10 @@ absl::Status CheckSplit(int64_t records, const v1::SplitSpec& spec) {
   return CheckSizes(records, fraction, Apportion(records, fraction));
 }
 
+std::array<int64_t, kParts> PartSizes(int64_t records, const v1::SplitSpec& spec) {
+  return Apportion(records, FractionsOf(spec));
+}
+
 absl::StatusOr<Split> SplitRecords(int64_t records, const std::vector<int32_t>& class_of, int classes,
                                    const v1::SplitSpec& spec, uint64_t seed) {
   RETURN_IF_ERROR(CheckSplit(records, spec));

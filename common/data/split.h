@@ -21,6 +21,9 @@ struct Split {
   std::array<std::vector<int64_t>, kParts> records;  // ascending
 };
 
+// How many records each part gets. REQUIRES: CheckSplit(records, spec).ok().
+std::array<int64_t, kParts> PartSizes(int64_t records, const v1::SplitSpec& spec);
+
 // Whether `records` records can be split so, without reading them: the errors of SplitRecords.
 absl::Status CheckSplit(int64_t records, const v1::SplitSpec& spec);
 

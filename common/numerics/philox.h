@@ -21,7 +21,9 @@ enum class RandomPurpose : uint32_t {
   kSplit = 3,
   kOrder = 4,
   kData = 5,
-  kTest = 6
+  kTest = 6,
+  kCut = 7,      // where a language model's text is cut into samples
+  kSampling = 8  // which token a model generates
 };
 
 struct PhiloxBlock {

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/spec/checks.h"
+#include "common/spec/text_spec.h"
 
 namespace lockstep::spec {
 namespace {
@@ -131,6 +132,13 @@ absl::Status CompleteTask(v1::JobSpec* spec) {
   }
   // Reconstruction is never inferred from a label, so that an autoencoder's dataset must be told.
   if (check.left() == kReconstruction) spec->mutable_dataset()->set_task(v1::TASK_RECONSTRUCTION);
+  // That a file is text is not seen of every file: the model says it.
+  if (check.left() == kLanguageModel) spec->mutable_dataset()->set_task(v1::TASK_LANGUAGE_MODEL);
+  if (spec->dataset().has_text()) {
+    RETURN_IF_ERROR(check.Demand(kLanguageModel, "dataset.text"));
+    spec->mutable_dataset()->set_task(v1::TASK_LANGUAGE_MODEL);
+  }
+  if (spec->dataset().task() == v1::TASK_LANGUAGE_MODEL) return CompleteText(spec);
   return absl::OkStatus();
 }
 

@@ -30,6 +30,10 @@ absl::StatusOr<v1::JobSpec> ParseSpec(std::string_view yaml, std::string_view fi
     auto* dataset = spec.mutable_dataset();
     dataset->set_path(Resolve(dataset->path(), base_directory));
     dataset->set_labels(Resolve(dataset->labels(), base_directory));
+    if (dataset->text().tokenizer().has_bpe()) {
+      auto* bpe = dataset->mutable_text()->mutable_tokenizer()->mutable_bpe();
+      bpe->set_path(Resolve(bpe->path(), base_directory));
+    }
   }
   if (spec.has_from()) spec.mutable_from()->set_path(Resolve(spec.from().path(), base_directory));
   return spec;

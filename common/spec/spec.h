@@ -14,7 +14,8 @@ namespace lockstep {
 
 // Parses `yaml` (named `file` in errors) and then applies `overrides` ("train.epochs=5", the value in YAML)
 // in order. Walks the message descriptor, so a new proto field needs no code here. A relative dataset.path,
-// dataset.labels or from.path is resolved against `base_directory`. Does not fill defaults.
+// dataset.labels, dataset.text.tokenizer.bpe.path or from.path is resolved against `base_directory`. Does not
+// fill defaults.
 absl::StatusOr<v1::JobSpec> ParseSpec(std::string_view yaml, std::string_view file,
                                       std::string_view base_directory,
                                       const std::vector<std::string>& overrides);
