@@ -45,22 +45,29 @@ class RegisterCommand : public Command {
  public:
   std::string name() const override { return "register"; }
   std::string summary() const override {
-    return "Read, check and fingerprint a file (on the coordinator's host) once, for many jobs";
+    return "Read, check and fingerprint a file or folder (on the coordinator's host) once, for many jobs";
   }
   std::string examples() const override {
     return "lockstep datasets register digits.csv --label digit\n"
            "lockstep datasets register train-images.gz --labels train-labels.gz --name mnist\n"
+           "lockstep datasets register books --name novels\n"
+           "lockstep datasets register 'tokens/*.bin' --name web --tokenizer gpt2\n"
            "lockstep datasets register people.csv --label income --column zip=categorical --column id=ignore";
   }
   void Declare(Flags* flags) override {
-    flags->Positional("FILE", &file_, "CSV or IDX, plain or gzip");
+    flags->Positional("FILE", &file_,
+                      "CSV, IDX or text, plain or gzip; token shards; or a folder or pattern of such");
     flags->Text("--name", &dataset_, "What to call it (default: the file's stem)", "NAME");
     flags->Text("--label", &label_, "CSV: the label column", "COLUMN");
     flags->Text("--labels", &labels_, "IDX: the file with the labels", "FILE");
-    flags->Choice("--file-format", &format_, {"csv", "idx"}, "Default: recognised from the content");
-    flags->Choice("--task", &task_, {"classification", "regression"}, "Default: inferred from the label");
+    flags->Choice("--file-format", &format_, {"csv", "idx", "text", "tokens"},
+                  "Default: recognised from the content");
+    flags->Choice("--task", &task_, {"classification", "regression", "language_model", "reconstruction"},
+                  "Default: inferred from the label");
     flags->Texts("--column", &columns_, "A column's type: numeric, categorical or ignore; again for more",
                  "NAME=TYPE");
+    flags->Text("--tokenizer", &tokenizer_, "Text, tokens: the tokenizer folder that belongs to it",
+                "FOLDER");
   }
 
   absl::StatusOr<int> Run(Session* session) override {
@@ -75,11 +82,16 @@ class RegisterCommand : public Command {
     request.mutable_spec()->set_path(Absolute(file_));
     request.mutable_spec()->set_label(label_);
     request.mutable_spec()->set_labels(Absolute(labels_));
+    if (!tokenizer_.empty()) {
+      request.mutable_spec()->mutable_text()->mutable_tokenizer()->mutable_bpe()->set_path(
+          Absolute(tokenizer_));
+    }
     ASSIGN_OR_RETURN(const auto response, session->client().RegisterDataset(request));
     const std::string version = absl::StrCat(response.dataset().name(), "@", response.dataset().version());
     if (session->wants_table()) {
       session->err() << (response.created() ? "registered " : "already registered as ") << Printable(version)
-                     << ": " << CountText(response.dataset().records()) << " records" << std::endl;
+                     << ": " << CountText(response.dataset().records()) << " "
+                     << RecordsText(response.dataset()) << std::endl;
     }
     session->Print(response, version + "\n");
     return kExitSucceeded;
@@ -91,7 +103,7 @@ class RegisterCommand : public Command {
     return path.empty() ? "" : std::filesystem::absolute(path, ignored).lexically_normal().string();
   }
 
-  std::string file_, dataset_, label_, labels_, format_, task_;
+  std::string file_, dataset_, label_, labels_, format_, task_, tokenizer_;
   std::vector<std::string> columns_;
 };
 

@@ -28,8 +28,9 @@ std::string ProgressCell(const v1::Job& job) {
 
 // The one number people look for.
 std::string HeadlineMetric(const google::protobuf::Map<std::string, double>& metrics) {
-  for (const char* name : {"test/accuracy", "test/rmse", "test/loss", "validation/accuracy",
-                           "validation/rmse", "validation/loss"}) {
+  for (const char* name :
+       {"test/accuracy", "test/rmse", "test/perplexity", "test/loss", "validation/accuracy",
+        "validation/rmse", "validation/perplexity", "validation/loss"}) {
     const auto at = metrics.find(name);
     if (at != metrics.end()) {
       return absl::StrCat(absl::StrReplaceAll(name, {{"/", " "}}), " ", NumberText(at->second));
@@ -204,16 +205,27 @@ std::string DatasetsView(const v1::ListDatasetsResponse& datasets, absl::Time no
   return TableText(rows, {false, true, false, false, true, true, true});
 }
 
+std::string RecordsText(const v1::Dataset& dataset) {
+  if (dataset.format() == v1::DATASET_FORMAT_TEXT) return "characters";
+  return dataset.format() == v1::DATASET_FORMAT_TOKENS ? "tokens" : "records";
+}
+
 std::string DatasetView(const v1::Dataset& dataset, absl::Time now) {
   Rows rows = {{"Name", Printable(absl::StrCat(dataset.name(), "@", dataset.version()))},
                {"Path", Printable(dataset.path())}};
   if (!dataset.labels_path().empty()) rows.push_back({"Labels", Printable(dataset.labels_path())});
+  if (dataset.files_size() > 1) rows.push_back({"Files", absl::StrCat(dataset.files_size())});
+  if (!dataset.tokenizer_files().empty()) {
+    rows.push_back({"Tokenizer", Printable(absl::StrJoin(dataset.tokenizer_files(), ", "))});
+  }
   rows.push_back({"Format", EnumText(*v1::DatasetFormat_descriptor(), dataset.format())});
   rows.push_back({"Task", EnumText(*v1::Task_descriptor(), dataset.task())});
   if (!dataset.label().empty()) rows.push_back({"Label", Printable(dataset.label())});
   if (!dataset.classes().empty())
     rows.push_back({"Classes", Printable(absl::StrJoin(dataset.classes(), ", "))});
-  rows.push_back({"Records", CountText(dataset.records())});
+  std::string records = RecordsText(dataset);
+  records[0] = absl::ascii_toupper(static_cast<unsigned char>(records[0]));
+  rows.push_back({records, CountText(dataset.records())});
   rows.push_back({"Size", BytesText(dataset.bytes())});
   rows.push_back({"Fingerprint", dataset.fingerprint()});
   AddTime("Registered", dataset.has_registered_at(), dataset.registered_at(), now, &rows);

@@ -21,6 +21,8 @@ std::string ConfusionMatrixView(const v1::ConfusionMatrix& matrix);
 std::string WorkersView(const v1::ListWorkersResponse& workers);
 std::string CheckpointsView(const v1::ListCheckpointsResponse& checkpoints, absl::Time now);
 std::string DatasetsView(const v1::ListDatasetsResponse& datasets, absl::Time now);
+// What its records are: "records", "characters" or "tokens".
+std::string RecordsText(const v1::Dataset& dataset);
 std::string DatasetView(const v1::Dataset& dataset, absl::Time now);
 std::string ModelsView(const v1::ListModelsResponse& models, absl::Time now);
 std::string LogLineView(const v1::LogLine& line, absl::TimeZone zone);  // "12:30:01.250 node-0/1 text"

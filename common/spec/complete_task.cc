@@ -66,6 +66,7 @@ ModelTasks TasksOf(const v1::ModelSpec& model) {
 Tasks TasksOfMetric(const std::string& metric) {
   if (metric == "validation/accuracy" || metric == "validation/f1") return kClassification;
   if (metric == "validation/r2") return kRegression;
+  if (metric == "validation/perplexity") return kLanguageModel;
   if (metric == "validation/mse") return kReconstruction;
   if (metric == "validation/rmse" || metric == "validation/mae") return kRegression | kReconstruction;
   return kAll;

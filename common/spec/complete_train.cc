@@ -57,9 +57,9 @@ absl::Status CheckClip(const v1::GradientClipSpec& clip) {
 }  // namespace
 
 absl::Status CheckMetricName(absl::string_view field, const std::string& metric) {
-  const std::vector<std::string> metrics = {"validation/loss", "validation/accuracy", "validation/f1",
-                                            "validation/mse",  "validation/rmse",     "validation/mae",
-                                            "validation/r2"};
+  const std::vector<std::string> metrics = {"validation/loss", "validation/accuracy",  "validation/f1",
+                                            "validation/mse",  "validation/rmse",      "validation/mae",
+                                            "validation/r2",   "validation/perplexity"};
   if (std::find(metrics.begin(), metrics.end(), metric) != metrics.end()) return absl::OkStatus();
   std::string nearest = Nearest(metric, metrics);
   if (nearest.empty()) {  // "accuracy" and "val/accuracy" are meant as well

@@ -6,6 +6,7 @@
 
 #include "absl/strings/ascii.h"
 #include "common/spec/spec.h"
+#include "common/text/byte_pair_tokenizer.h"
 
 namespace lockstep {
 namespace {
@@ -33,11 +34,34 @@ bool SameVersion(const v1::Dataset& a, const v1::Dataset& b) {
     return x.name() == y.name() && x.type() == y.type();
   };
   return a.fingerprint() == b.fingerprint() && a.bytes() == b.bytes() && a.format() == b.format() &&
-         a.label() == b.label() && a.task() == b.task() &&
+         a.label() == b.label() && a.task() == b.task() && a.files_size() == b.files_size() &&
+         a.tokenizer_files_size() == b.tokenizer_files_size() &&
          std::equal(a.columns().begin(), a.columns().end(), b.columns().begin(), b.columns().end(),
                     same_column) &&
          std::equal(a.classes().begin(), a.classes().end(), b.classes().begin(), b.classes().end());
 }
+
+namespace {
+
+// A tokenizer that is loaded belongs to the dataset; one that a job fits is the job's own.
+absl::Status CheckTokenizer(const v1::DatasetSpec& spec, const v1::Dataset& dataset) {
+  const v1::TokenizerSpec& asked = spec.text().tokenizer();
+  const std::string registered =
+      dataset.tokenizer_files().empty() ? "(no tokenizer)" : dataset.tokenizer_files(0);
+  if (asked.bpe().path().empty()) {
+    if (dataset.tokenizer_files().empty() || asked.kind_case() == v1::TokenizerSpec::KIND_NOT_SET) {
+      return absl::OkStatus();
+    }
+    return Differs(dataset, "text.tokenizer", registered,
+                   asked.has_char_() ? "char" : absl::StrCat("bpe of ", asked.bpe().vocabulary(), " tokens"));
+  }
+  const absl::StatusOr<std::pair<std::string, std::string>> files = TokenizerFiles(asked.bpe().path());
+  if (!files.ok()) return Annotate(files.status(), "dataset.text.tokenizer.bpe.path");
+  if (files->first == registered) return absl::OkStatus();
+  return Differs(dataset, "text.tokenizer.bpe.path", registered, files->first);
+}
+
+}  // namespace
 
 absl::Status CheckCompatible(const v1::DatasetSpec& spec, const v1::Dataset& dataset) {
   if (!spec.label().empty() && spec.label() != dataset.label()) {
@@ -56,6 +80,7 @@ absl::Status CheckCompatible(const v1::DatasetSpec& spec, const v1::Dataset& dat
     return Differs(dataset, "task", EnumText(v1::Task_Name(dataset.task()), prefix),
                    EnumText(v1::Task_Name(spec.task()), prefix));
   }
+  if (spec.has_text()) RETURN_IF_ERROR(CheckTokenizer(spec, dataset));
   const std::map<std::string, v1::ColumnType> asked(spec.columns().begin(), spec.columns().end());
   for (const auto& [name, type] : asked) {
     const auto found =

@@ -44,7 +44,7 @@ absl::StatusOr<DatasetReference> ParseReference(std::string_view text) {
 
 std::string NameFromPath(std::string_view path) {
   std::string_view stem = path.substr(path.find_last_of('/') + 1);
-  for (const std::string_view suffix : {".gz", ".csv", ".idx"}) {
+  for (const std::string_view suffix : {".gz", ".csv", ".idx", ".txt", ".bin"}) {
     if (stem.size() > suffix.size() && stem.substr(stem.size() - suffix.size()) == suffix) {
       stem.remove_suffix(suffix.size());
     }

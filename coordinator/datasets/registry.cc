@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "common/base/proto_time.h"
 #include "common/data/dataset.h"
+#include "common/data/dataset_files.h"
 #include "common/data/table.h"
 #include "common/spec/spec.h"
 #include "coordinator/datasets/compatible.h"
@@ -25,12 +26,6 @@ std::string Absolute(const std::string& path) {
   std::error_code error;
   const std::filesystem::path absolute = std::filesystem::absolute(path, error);
   return error ? path : absolute.lexically_normal().string();
-}
-
-std::vector<std::string> Paths(const std::string& data, const std::string& labels) {
-  std::vector<std::string> paths{data};
-  if (!labels.empty()) paths.push_back(labels);
-  return paths;
 }
 
 absl::StatusOr<std::vector<FileIdentity>> IdentifyAll(const std::vector<std::string>& paths) {
@@ -55,7 +50,11 @@ void AppendField(const std::string& field, std::string* key) {
 std::string CacheKey(const std::string& name, const v1::DatasetSpec& spec,
                      const std::vector<FileIdentity>& files) {
   std::string key = KeyOf(files);
-  for (const std::string& field : {name, spec.path(), spec.labels(), spec.label()}) AppendField(field, &key);
+  for (const std::string& field :
+       {name, spec.path(), spec.labels(), spec.label(), spec.text().tokenizer().bpe().path()}) {
+    AppendField(field, &key);
+  }
+  absl::StrAppend(&key, spec.has_text() ? "text," : "table,");
   absl::StrAppend(&key, static_cast<int>(spec.format()), ",", static_cast<int>(spec.task()));
   const std::map<std::string, v1::ColumnType> columns(spec.columns().begin(), spec.columns().end());
   for (const auto& [column, type] : columns) {
@@ -82,10 +81,15 @@ absl::StatusOr<Registration> DatasetRegistry::Register(const std::string& name,
   }
   spec.set_path(Absolute(spec.path()));
   if (!spec.labels().empty()) spec.set_labels(Absolute(spec.labels()));
+  if (!spec.text().tokenizer().bpe().path().empty()) {
+    auto* bpe = spec.mutable_text()->mutable_tokenizer()->mutable_bpe();
+    bpe->set_path(Absolute(bpe->path()));
+  }
   const std::string chosen = name.empty() ? NameFromPath(spec.path()) : name;
   RETURN_IF_ERROR(CheckDatasetName(chosen));
 
-  const std::vector<std::string> paths = Paths(spec.path(), spec.labels());
+  ASSIGN_OR_RETURN(const DatasetFiles found_files, FindFiles(spec));
+  const std::vector<std::string> paths = found_files.All();
   ASSIGN_OR_RETURN(const std::vector<FileIdentity> before, IdentifyAll(paths));
   const std::string cache_key = CacheKey(chosen, spec, before);
   {
@@ -127,7 +131,7 @@ absl::StatusOr<Registration> DatasetRegistry::Insert(v1::Dataset inspected) {
          at != datasets_.end() && at->first.first == inspected.name(); ++at) {
       newest = at->first.second;
       if (!SameVersion(at->second, inspected)) continue;
-      if (at->second.path() == inspected.path() && at->second.labels_path() == inspected.labels_path()) {
+      if (FilesOf(at->second) == FilesOf(inspected) && at->second.path() == inspected.path()) {
         return Registration{at->second, false};
       }
       // The content moved, or has a copy: the path just read is the one known to hold it.
@@ -197,7 +201,7 @@ std::vector<v1::Dataset> DatasetRegistry::List() const {
 }
 
 absl::StatusOr<std::vector<FileIdentity>> DatasetRegistry::VerifyContent(const v1::Dataset& dataset) {
-  const std::vector<std::string> paths = Paths(dataset.path(), dataset.labels_path());
+  const std::vector<std::string> paths = FilesOf(dataset);
   absl::StatusOr<std::vector<FileIdentity>> files = IdentifyAll(paths);
   const std::string who = absl::StrCat("dataset ", dataset.name(), "@", dataset.version());
   if (!files.ok()) return Annotate(files.status(), who);
@@ -245,6 +249,10 @@ absl::StatusOr<v1::Dataset> DatasetRegistry::Resolve(const v1::DatasetSpec& spec
   if (!dataset.ok()) return Annotate(dataset.status(), "dataset.name");
   v1::DatasetSpec absolute = spec;
   if (!spec.labels().empty()) absolute.set_labels(Absolute(spec.labels()));
+  if (!spec.text().tokenizer().bpe().path().empty()) {
+    auto* bpe = absolute.mutable_text()->mutable_tokenizer()->mutable_bpe();
+    bpe->set_path(Absolute(bpe->path()));
+  }
   RETURN_IF_ERROR(CheckCompatible(absolute, *dataset));
   RETURN_IF_ERROR(VerifyContent(*dataset).status());
   RETURN_IF_ERROR(check_split(*dataset));
@@ -255,7 +263,7 @@ absl::StatusOr<std::unique_ptr<ShardReader>> DatasetRegistry::OpenShard(const st
                                                                         int file, int64_t shard,
                                                                         int64_t shards) {
   ASSIGN_OR_RETURN(const v1::Dataset dataset, Find(reference));
-  const std::vector<std::string> paths = Paths(dataset.path(), dataset.labels_path());
+  const std::vector<std::string> paths = FilesOf(dataset);
   if (file < 0 || static_cast<size_t>(file) >= paths.size()) {
     return absl::InvalidArgumentError(absl::StrCat("file: dataset ", reference, " has ", paths.size(),
                                                    " file(s), counted from 0; got ", file));

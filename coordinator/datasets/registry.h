@@ -67,7 +67,7 @@ class DatasetRegistry {
   // and Register.
   absl::StatusOr<v1::Dataset> Resolve(const v1::DatasetSpec& spec);
 
-  // Opens shard `shard` of `shards` of file 0 (data) or 1 (labels). NOT_FOUND, INVALID_ARGUMENT; DATA_LOSS:
+  // Opens shard `shard` of `shards` of a file (numbered as FilesOf). NOT_FOUND, INVALID_ARGUMENT; DATA_LOSS:
   // the file has changed since it was registered.
   absl::StatusOr<std::unique_ptr<ShardReader>> OpenShard(const std::string& reference, int file,
                                                          int64_t shard, int64_t shards);

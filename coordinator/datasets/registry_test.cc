@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "common/data/testing.h"
+#include "common/text/byte_pair_training.h"
 
 namespace lockstep {
 namespace {
@@ -319,6 +320,72 @@ TEST(ShardReader, RangesAreContiguousEqualButForTheLastAndCoverTheFile) {
   constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
   EXPECT_EQ(ShardReader::RangeOf(kMost, kMost - 1, kMost)->end, kMost);
   EXPECT_EQ(ShardReader::RangeOf(10, kMost - 1, kMost)->begin, 10);
+}
+
+class LanguageRegistryTest : public RegistryTest {
+ protected:
+  v1::DatasetSpec Folder() {
+    v1::DatasetSpec spec;
+    spec.set_path(dir_.path());
+    return spec;
+  }
+};
+
+TEST_F(LanguageRegistryTest, AFolderIsReadOnceUntilAFileJoinsIt) {
+  dir_.Write("a.txt", "aaaa");
+  const auto first = registry_.Register("story", Folder());
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_EQ(first->dataset.format(), v1::DATASET_FORMAT_TEXT);
+  EXPECT_EQ(first->dataset.records(), 4);
+  ASSERT_TRUE(registry_.Register("story", Folder()).ok());
+  EXPECT_EQ(registry_.reads(), 1);
+  dir_.Write("b.txt", "bb");
+  const auto second = registry_.Register("story", Folder());
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_EQ(second->dataset.version(), 2);
+  EXPECT_EQ(second->dataset.records(), 6);
+  EXPECT_EQ(first->dataset.files_size(), 1) << "a version keeps the files it was read from";
+  v1::DatasetSpec pinned;
+  pinned.set_name("story@1");
+  EXPECT_TRUE(registry_.Resolve(pinned).ok());
+}
+
+TEST_F(LanguageRegistryTest, ShardsOfEachFileCanBeRead) {
+  dir_.Write("a.txt", "first");
+  dir_.Write("b.txt", "second");
+  ASSERT_TRUE(registry_.Register("story", Folder()).ok());
+  auto reader = registry_.OpenShard("story@1", 1, 0, 1);
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  std::string data;
+  int64_t offset = 0;
+  ASSERT_TRUE((*reader)->Next(&data, &offset).value());
+  EXPECT_EQ(data, "second");
+  ExpectError(registry_.OpenShard("story@1", 2, 0, 1).status(), absl::StatusCode::kInvalidArgument,
+              "has 2 file(s)");
+}
+
+TEST_F(LanguageRegistryTest, ATokenizerBelongsToTheVersion) {
+  dir_.Write("a.txt", "hello");
+  ASSERT_TRUE(TrainBytePairs("aabb aabb", 258).value()->Save(dir_.path() + "/tok").ok());
+  v1::DatasetSpec spec = Folder();
+  ASSERT_TRUE(registry_.Register("story", spec).ok());
+  spec.mutable_text()->mutable_tokenizer()->mutable_bpe()->set_path(dir_.path() + "/tok");
+  const auto with = registry_.Register("story", spec);
+  ASSERT_TRUE(with.ok()) << with.status();
+  EXPECT_EQ(with->dataset.version(), 2);
+  v1::DatasetSpec named = spec;
+  named.clear_path();
+  named.set_name("story@2");
+  EXPECT_TRUE(registry_.Resolve(named).ok());
+  named.set_name("story@1");
+  ExpectError(registry_.Resolve(named).status(), absl::StatusCode::kInvalidArgument,
+              "was registered with '(no tokenizer)'");
+  named.set_name("story@2");
+  named.mutable_text()->mutable_tokenizer()->mutable_char_();
+  ExpectError(registry_.Resolve(named).status(), absl::StatusCode::kInvalidArgument, "asks for 'char'");
+  dir_.Write("tok/merges.txt", "#version: 0.2\n");
+  named.clear_text();
+  ExpectError(registry_.Resolve(named).status(), absl::StatusCode::kDataLoss, "has changed");
 }
 
 }  // namespace

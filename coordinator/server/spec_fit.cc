@@ -2,11 +2,17 @@
 
 #include <string>
 
+#include "common/data/language_data.h"
+#include "common/spec/spec.h"
+#include "common/spec/text_names.h"
+#include "common/spec/text_spec.h"
+
 namespace lockstep {
 namespace {
 
 std::string Describe(const v1::Dataset& dataset) {
   const std::string name = absl::StrCat("dataset '", dataset.name(), "'");
+  if (dataset.task() == v1::TASK_LANGUAGE_MODEL) return absl::StrCat(name, " is for language models");
   if (dataset.task() == v1::TASK_REGRESSION) {
     return absl::StrCat(name, dataset.label().empty() ? "" : absl::StrCat(" (label '", dataset.label(), "')"),
                         " is a regression task");
@@ -31,6 +37,33 @@ absl::Status CheckModel(const v1::Dataset& dataset, const v1::ModelSpec& model) 
                   "softmax predicts classes; use `linear` or `mlp`, or set dataset.task: classification");
   }
   return absl::OkStatus();
+}
+
+// A language model takes what it is told of text from the spec, and its length and vocabulary must go with
+// the data's.
+absl::Status FitLanguageModel(const v1::Dataset& dataset, v1::JobSpec* spec) {
+  // Once more: now the task is known, so that its defaults and checks apply.
+  RETURN_IF_ERROR(CompleteSpec(spec));
+  const bool text = dataset.format() == v1::DATASET_FORMAT_TEXT;
+  v1::TokenizerSpec* tokenizer = spec->mutable_dataset()->mutable_text()->mutable_tokenizer();
+  if (text && dataset.tokenizer_files().empty() && !tokenizer->has_bpe()) tokenizer->mutable_char_();
+  if (!text && dataset.tokenizer_files().empty() &&
+      tokenizer->kind_case() != v1::TokenizerSpec::KIND_NOT_SET) {
+    return absl::InvalidArgumentError(absl::StrCat("dataset.text.tokenizer: dataset '", dataset.name(),
+                                                   "' holds tokens already, so that none is fitted; name the "
+                                                   "one it was written with by bpe.path, or none"));
+  }
+  const int32_t vocabulary = FixedVocabulary(spec->model());
+  if (!text && vocabulary > 0 && dataset.columns_size() > 0 && dataset.columns(0).maximum() >= vocabulary) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("model: dataset '", dataset.name(), "' holds the token ", dataset.columns(0).maximum(),
+                     ", but the model's vocabulary is ", vocabulary, "; leave it out, or raise it"));
+  }
+  RETURN_IF_ERROR(CheckWindows(dataset, *spec));
+  if (!spec->has_train()) return absl::OkStatus();
+  if (spec->train().loss() == v1::LOSS_UNSPECIFIED) spec->mutable_train()->set_loss(v1::LOSS_CROSS_ENTROPY);
+  if (spec->train().loss() == v1::LOSS_CROSS_ENTROPY) return absl::OkStatus();
+  return Misfit("train.loss", dataset, "use cross_entropy");
 }
 
 absl::Status CheckMetric(const v1::Dataset& dataset, const std::string& metric) {
@@ -63,9 +96,12 @@ absl::Status FitSpecToDataset(const v1::Dataset& dataset, v1::JobSpec* spec) {
   }
   const v1::Task wanted = spec->dataset().task();
   if (wanted != v1::TASK_UNSPECIFIED && wanted != dataset.task()) {
-    return Misfit("dataset.task", dataset, "the spec asks for the other one; register it anew by its path");
+    return Misfit("dataset.task", dataset,
+                  absl::StrCat("the spec (or its model) asks for ", EnumText(*v1::Task_descriptor(), wanted),
+                               "; take another model, or register the file anew by its path"));
   }
   spec->mutable_dataset()->set_task(dataset.task());
+  if (dataset.task() == v1::TASK_LANGUAGE_MODEL) return FitLanguageModel(dataset, spec);
   RETURN_IF_ERROR(CheckModel(dataset, spec->model()));
   if (!spec->has_train()) return absl::OkStatus();
   v1::TrainSpec* train = spec->mutable_train();

@@ -78,5 +78,52 @@ TEST(FitSpecToDataset, TaskThatContradictsTheRegisteredOneIsRefused) {
   ExpectRefused(Digits(), spec, "dataset.task", "classification task with 10 classes");
 }
 
+v1::Dataset Story(v1::DatasetFormat format) {
+  v1::Dataset dataset;
+  dataset.set_name("story");
+  dataset.set_path("/story");
+  dataset.set_format(format);
+  dataset.set_task(v1::TASK_LANGUAGE_MODEL);
+  dataset.set_records(1000);
+  dataset.add_columns()->set_maximum(50);
+  return dataset;
+}
+
+v1::JobSpec Gru() {
+  v1::JobSpec spec;
+  spec.mutable_dataset()->set_name("story");
+  spec.mutable_model()->mutable_gru()->set_context(20);
+  spec.mutable_train();
+  return spec;
+}
+
+TEST(SpecFit, ALanguageModelTakesItsTextFromTheDataset) {
+  v1::JobSpec spec = Gru();
+  const absl::Status status = FitSpecToDataset(Story(v1::DATASET_FORMAT_TEXT), &spec);
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_EQ(spec.dataset().task(), v1::TASK_LANGUAGE_MODEL);
+  EXPECT_EQ(spec.dataset().text().sequence_length(), 20) << "the model's context";
+  EXPECT_TRUE(spec.dataset().text().tokenizer().has_char_());
+  EXPECT_EQ(spec.train().loss(), v1::LOSS_CROSS_ENTROPY);
+}
+
+TEST(SpecFit, ALanguageModelThatDoesNotGoWithItsTextIsRefused) {
+  v1::JobSpec spec = Gru();
+  spec.mutable_model()->mutable_gru()->set_context(100);
+  ExpectRefused(Story(v1::DATASET_FORMAT_TEXT), spec, "/story", "the validation part has 100 characters");
+  spec = Gru();
+  spec.mutable_dataset()->mutable_text()->mutable_tokenizer()->mutable_char_();
+  ExpectRefused(Story(v1::DATASET_FORMAT_TOKENS), spec, "dataset.text.tokenizer", "holds tokens already");
+  spec = Gru();
+  spec.mutable_model()->mutable_gpt()->set_vocabulary(50);
+  spec.mutable_model()->mutable_gpt()->set_context(20);
+  ExpectRefused(Story(v1::DATASET_FORMAT_TOKENS), spec, "model", "holds the token 50");
+  ExpectRefused(Story(v1::DATASET_FORMAT_TEXT), Mlp(), "dataset", "");
+  spec = Gru();
+  spec.mutable_model()->mutable_gpt();
+  spec.mutable_dataset()->set_task(v1::TASK_LANGUAGE_MODEL);  // as CompleteSpec leaves it
+  ExpectRefused(Digits(), spec, "dataset.task", "asks for language_model");
+}
+
 }  // namespace
 }  // namespace lockstep

@@ -15,6 +15,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/time/clock.h"
+#include "common/data/dataset_files.h"
 #include "common/logging/logging.h"
 #include "worker/agent/backoff.h"
 
@@ -30,11 +31,12 @@ std::optional<int64_t> ReadableSize(const std::string& path) {
 }
 
 // True if the files are there and, together, as large as the registered dataset.
-bool IsHere(const std::string& path, const std::string& labels, int64_t bytes) {
-  std::optional<int64_t> total = ReadableSize(path);
-  if (total.has_value() && !labels.empty()) {
-    const std::optional<int64_t> more = ReadableSize(labels);
-    total = more.has_value() ? std::optional(*total + *more) : std::nullopt;
+bool AreHere(const std::vector<std::string>& files, int64_t bytes) {
+  int64_t total = 0;
+  for (const std::string& file : files) {
+    const std::optional<int64_t> size = ReadableSize(file);
+    if (!size.has_value()) return false;
+    total += *size;
   }
   return total == bytes;
 }
@@ -46,6 +48,21 @@ std::string SafeName(const std::string& path) {
     if (!absl::ascii_isalnum(static_cast<unsigned char>(c)) && c != '.' && c != '-' && c != '_') c = '_';
   }
   return name.substr(name.size() > 100 ? name.size() - 100 : 0);
+}
+
+// What the files are called in the cache. A row of many keeps them apart by number.
+std::vector<std::string> CacheNames(const v1::Dataset& dataset, const std::string& folder) {
+  std::vector<std::string> names;
+  const std::vector<std::string> files = FilesOf(dataset);
+  const size_t tokenizer = files.size() - static_cast<size_t>(dataset.tokenizer_files_size());
+  for (size_t i = 0; i < files.size(); ++i) {
+    const std::string number = dataset.files_size() > 1 ? absl::StrCat("-", i) : "";
+    const char* const kind = i >= tokenizer                                         ? "tokenizer"
+                             : !dataset.labels_path().empty() && i + 1 == tokenizer ? "labels"
+                                                                                    : "data";
+    names.push_back(absl::StrCat(folder, "/", kind, number, "-", SafeName(files[i])));
+  }
+  return names;
 }
 
 class File {
@@ -106,7 +123,7 @@ DatasetCache::DatasetCache(Options options, ShardReader reader)
     : options_(std::move(options)), reader_(std::move(reader)) {}
 
 absl::StatusOr<v1::Dataset> DatasetCache::Localize(v1::Dataset dataset, const std::atomic<bool>& cancelled) {
-  if (IsHere(dataset.path(), dataset.labels_path(), dataset.bytes())) return dataset;
+  if (AreHere(FilesOf(dataset), dataset.bytes())) return dataset;
   const std::string& fingerprint = dataset.fingerprint();
   if (fingerprint.empty() || !std::all_of(fingerprint.begin(), fingerprint.end(),
                                           [](unsigned char c) { return absl::ascii_isxdigit(c); })) {
@@ -114,10 +131,8 @@ absl::StatusOr<v1::Dataset> DatasetCache::Localize(v1::Dataset dataset, const st
         absl::StrCat("dataset ", dataset.name(), ": fingerprint '", fingerprint, "' is not hexadecimal"));
   }
   const std::string folder = absl::StrCat(options_.directory, "/", fingerprint);
-  const std::string path = absl::StrCat(folder, "/data-", SafeName(dataset.path()));
-  const std::string labels =
-      dataset.labels_path().empty() ? "" : absl::StrCat(folder, "/labels-", SafeName(dataset.labels_path()));
-  if (!IsHere(path, labels, dataset.bytes())) {
+  const std::vector<std::string> files = CacheNames(dataset, folder);
+  if (!AreHere(files, dataset.bytes())) {
     std::error_code error;
     std::filesystem::create_directories(folder, error);
     if (error) {
@@ -128,21 +143,20 @@ absl::StatusOr<v1::Dataset> DatasetCache::Localize(v1::Dataset dataset, const st
     File lock(lock_path, O_RDWR | O_CREAT);
     if (lock.fd() < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", lock_path));
     RETURN_IF_ERROR(Lock(lock.fd(), lock_path, cancelled));
-    if (!IsHere(path, labels, dataset.bytes())) {
+    if (!AreHere(files, dataset.bytes())) {
       LogInfo("fetching dataset", {{"dataset", dataset.name()}, {"bytes", dataset.bytes()}, {"to", folder}});
-      RETURN_IF_ERROR(Fetch(dataset, 0, path, cancelled));
-      if (!labels.empty()) RETURN_IF_ERROR(Fetch(dataset, 1, labels, cancelled));
+      for (size_t i = 0; i < files.size(); ++i) {
+        RETURN_IF_ERROR(Fetch(dataset, static_cast<int>(i), files[i], cancelled));
+      }
     }
-    if (!IsHere(path, labels, dataset.bytes())) {
-      std::filesystem::remove(path, error);
-      if (!labels.empty()) std::filesystem::remove(labels, error);
+    if (!AreHere(files, dataset.bytes())) {
+      for (const std::string& file : files) std::filesystem::remove(file, error);
       return absl::DataLossError(absl::StrCat(
           "dataset ", dataset.name(), "@", dataset.version(), ": the copy from the coordinator is not ",
           dataset.bytes(), " bytes; the file has probably changed since it was registered"));
     }
   }
-  dataset.set_path(path);
-  dataset.set_labels_path(labels);
+  SetFiles(files, &dataset);
   return dataset;
 }
 

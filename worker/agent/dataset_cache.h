@@ -31,7 +31,7 @@ class DatasetCache {
   };
   DatasetCache(Options options, ShardReader reader);
 
-  // `dataset` with path and labels_path as they are on this node. UNAVAILABLE: the coordinator is away for
+  // `dataset` with its files as they are on this node. UNAVAILABLE: the coordinator is away for
   // too long. DATA_LOSS: the copy is not as large as it should be. CANCELLED: `cancelled` became true.
   absl::StatusOr<v1::Dataset> Localize(v1::Dataset dataset, const std::atomic<bool>& cancelled);
 

@@ -117,6 +117,23 @@ TEST_F(DatasetCacheTest, LabelsAreFetchedToo) {
   EXPECT_EQ(Content(local->labels_path()), labels_);
 }
 
+TEST_F(DatasetCacheTest, EachOfManyFilesAndTheTokenizerIsFetchedToItsOwnPlace) {
+  dataset_.add_files("/not/here/a/x.txt");
+  dataset_.add_files("/not/here/b/x.txt");
+  dataset_.add_tokenizer_files("/not/here/vocab.json");
+  dataset_.add_tokenizer_files("/not/here/merges.txt");
+  dataset_.set_bytes(dataset_.bytes() + 3 * static_cast<int64_t>(labels_.size()));
+  auto local = Cache().Localize(dataset_, never_);
+  ASSERT_TRUE(local.ok()) << local.status();
+  EXPECT_EQ(Content(local->files(0)), data_);
+  EXPECT_EQ(Content(local->files(1)), labels_);
+  EXPECT_EQ(Content(local->tokenizer_files(0)), labels_);
+  EXPECT_THAT(local->tokenizer_files(1), HasSubstr("merges.txt"));
+  const int before = reads_;
+  ASSERT_TRUE(Cache().Localize(dataset_, never_).ok());
+  EXPECT_EQ(reads_, before) << "the second time they are there";
+}
+
 TEST_F(DatasetCacheTest, BrokenOffShardIsRepeatedAlone) {
   int faults = 1;
   fault_ = [&](int64_t shard, int64_t at) {
