@@ -18,7 +18,9 @@ from tokenizers import ByteLevelBPETokenizer
 folder, what = sys.argv[1:3]
 if what == "train":
     peer = ByteLevelBPETokenizer(add_prefix_space=False)
-    peer.train(folder + "/corpus.txt", vocab_size=int(sys.argv[3]), min_frequency=2, show_progress=False)
+    # From a file it would take the lines one by one, and no piece of white space would cross their ends.
+    text = open(folder + "/corpus.txt", newline="").read()
+    peer.train_from_iterator([text], vocab_size=int(sys.argv[3]), min_frequency=2, show_progress=False)
     peer.save_model(folder + "/theirs")
 else:
     peer = ByteLevelBPETokenizer(f"{folder}/{what}/vocab.json", f"{folder}/{what}/merges.txt", add_prefix_space=False)
