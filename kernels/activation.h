@@ -27,7 +27,7 @@ enum class Activation : int {
 inline bool SavesInput(Activation f) { return f == Activation::kGelu || f == Activation::kSilu; }
 
 namespace cpu {
-// `x` is overwritten with z. y may be x when !SavesInput(f).
+// `x` is overwritten with z. y may be x when !SavesInput(f). A null bias is 0.
 void BiasActivationForward(Activation f, int64_t rows, int64_t width, const float* bias, float* x, float* y);
 // dx may be dy.
 void ActivationBackward(Activation f, int64_t count, const float* saved, const float* dy, float* dx);

@@ -21,15 +21,14 @@ int64_t Padded(int64_t floats) { return (floats + 15) / 16 * 16; }
 
 int64_t NewtonSchulzScratch(int64_t rows, int64_t columns) {
   const int64_t small = std::min(rows, columns);
-  return 2 * Padded(rows * columns) + 2 * Padded(small * small);
+  return kGemmScratch + Padded(rows * columns) + 2 * Padded(small * small);
 }
 
 void NewtonSchulz(int64_t rows, int64_t columns, float* matrix, float* scratch) {
   const int64_t r = std::min(rows, columns), k = std::max(rows, columns), size = r * k;
   float* x = matrix;                     // (r, k)
-  float* next = scratch;                 // (r, k)
-  float* turned = next + Padded(size);   // (k, r)
-  float* gram = turned + Padded(size);   // (r, r)
+  float* next = scratch + kGemmScratch;  // (r, k)
+  float* gram = next + Padded(size);     // (r, r)
   float* square = gram + Padded(r * r);  // (r, r)
   if (rows > columns) {
     Transpose(rows, columns, matrix, next);
@@ -39,11 +38,10 @@ void NewtonSchulz(int64_t rows, int64_t columns, float* matrix, float* scratch) 
   const float scale = static_cast<float>(1.0 / std::max(norm, kSmallestNorm));
   for (int64_t i = 0; i < size; ++i) x[i] *= scale;
   for (int i = 0; i < kIterations; ++i) {
-    Transpose(r, k, x, turned);
-    Gemm(r, r, k, x, k, turned, r, gram, r);
-    Gemm(r, r, r, gram, r, gram, r, square, r);
+    Gemm(GemmType::kFp32, {r, r, k, x, k, x, k, true, gram, r, false}, scratch);
+    Gemm(GemmType::kFp32, {r, r, r, gram, r, gram, r, false, square, r, false}, scratch);
     Combine(r * r, kB, gram, kC, square);
-    Gemm(r, k, r, square, r, x, k, next, k);
+    Gemm(GemmType::kFp32, {r, k, r, square, r, x, k, false, next, k, false}, scratch);
     Combine(size, kA, x, 1.0f, next);
     std::swap(x, next);
   }

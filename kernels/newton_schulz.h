@@ -6,7 +6,8 @@
 //   -4.775, 2.0315)
 //
 // on the orientation with rows <= columns. Singular values end between about 0.68 and 1.14. Products by
-// oneDNN on the calling thread: 5 * (4 r^2 k + 2 r^3) FLOPs for r = min(rows, columns), k = the other.
+// kernels/gemm.h on the calling thread: 5 * (4 r^2 k + 2 r^3) FLOPs for r = min(rows, columns), k = the
+// other.
 #pragma once
 
 #include <cstdint>

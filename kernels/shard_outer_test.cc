@@ -37,11 +37,22 @@ class ShardOuterTest : public testing::TestWithParam<Case> {
     a = Random(int64_t{c.shards} * c.rows_per_shard * c.m, -1, 1, 1);
     b = Random(int64_t{c.shards} * c.rows_per_shard * c.n, -1, 1, 2);
   }
+  // In two parts, as two threads would.
+  void Multiply(const ShardTree& tree, const float* left, const float* right, float* out,
+                int64_t stride) const {
+    const Case& c = GetParam();
+    std::vector<float> scratch(OuterProductScratch(int64_t{c.shards} * c.rows_per_shard));
+    OuterProduct product = {c.m, c.n, left, c.m, right, c.n, out, stride, 0, c.m / 3, 0, c.n, {}};
+    cpu::ShardOuterProduct(GemmType::kFp32, tree, product, scratch.data());
+    product.row_begin = c.m / 3;
+    product.row_end = c.m;
+    cpu::ShardOuterProduct(GemmType::kFp32, tree, product, scratch.data());
+  }
   std::vector<float> Whole() const {
     const Case& c = GetParam();
     const Local all(c, {0, c.shards}, rows);
     std::vector<float> out(c.m * c.n, NAN);
-    cpu::ShardOuterProduct(all.tree, c.m, c.n, a.data(), c.m, b.data(), c.n, out.data(), 0);
+    Multiply(all.tree, a.data(), b.data(), out.data(), 0);
     return out;
   }
   std::vector<int> rows;
@@ -79,8 +90,7 @@ TEST_P(ShardOuterTest, BitsDependOnThePartition) {
       const Local local(c, range, rows);
       const int64_t first = int64_t{range.begin} * c.rows_per_shard;
       std::vector<float> out(local.nodes.size() * c.m * c.n);
-      cpu::ShardOuterProduct(local.tree, c.m, c.n, a.data() + first * c.m, c.m, b.data() + first * c.n, c.n,
-                             out.data(), c.m * c.n);
+      Multiply(local.tree, a.data() + first * c.m, b.data() + first * c.n, out.data(), c.m * c.n);
       for (size_t node = 0; node < local.nodes.size(); ++node) {
         nodes.push_back(local.nodes[node]);
         sums.emplace_back(out.begin() + node * c.m * c.n, out.begin() + (node + 1) * c.m * c.n);
@@ -98,7 +108,7 @@ TEST_P(ShardOuterTest, ColumnSumDiffersFromFloat64) {
   const Case& c = GetParam();
   const Local all(c, {0, c.shards}, rows);
   std::vector<float> out(c.n, NAN);
-  cpu::ShardColumnSum(all.tree, c.n, b.data(), c.n, out.data(), 0);
+  cpu::ShardColumnSum(all.tree, 0, c.n, b.data(), c.n, out.data(), 0);
   for (int j = 0; j < c.n; ++j) {
     double expected = 0;
     for (int s = 0; s < c.shards; ++s) {
@@ -108,20 +118,27 @@ TEST_P(ShardOuterTest, ColumnSumDiffersFromFloat64) {
   }
 }
 
-TEST(Gemm, DiffersFromFloat64) {
-  cpu::PrepareThread();
-  const int shapes[][3] = {{1, 1, 1}, {7, 13, 5}, {64, 10, 64}};
-  for (const auto& [m, n, k] : shapes) {
-    const std::vector<float> a = Random(m * k, -1, 1, 1), bt = Random(n * k, -1, 1, 2);
-    std::vector<float> b(k * n), c(m * n);
-    cpu::Transpose(n, k, bt.data(), b.data());
-    cpu::Gemm(m, n, k, a.data(), k, b.data(), n, c.data(), n);
-    for (int i = 0; i < m; ++i) {
-      for (int j = 0; j < n; ++j) {
-        double expected = 0;
-        for (int l = 0; l < k; ++l) expected += double{a[i * k + l]} * bt[j * k + l];
-        EXPECT_NEAR(c[i * n + j], expected, 1e-5);
+// The sparse rows that a tied embedding adds: to each leaf, after its products.
+TEST(ShardOuter, LeafRowIsAddedToAnotherRow) {
+  const std::vector<int> rows = {3, 2}, ends = {2};
+  const ShardTree tree = {3, rows.data(), 1, ends.data()};
+  const int m = 41, n = 19;
+  const std::vector<float> a = Random(6 * m, -1, 1, 1), b = Random(6 * n, -1, 1, 2),
+                           values = Random(6 * n, -1, 1, 3);
+  const std::vector<int32_t> tokens = {40, 0, 40, 13, 13, 7};
+  const std::vector<int32_t> order = {1, 0, 2, 3, 4, 5};
+  std::vector<float> out(m * n), scratch(OuterProductScratch(6));
+  OuterProduct product = {m, n, a.data(), m, b.data(), n, out.data(), 0, 0, m, 0, n, {}};
+  product.add = {tokens.data(), order.data(), values.data(), n};
+  cpu::ShardOuterProduct(GemmType::kFp32, tree, product, scratch.data());
+  for (int i = 0; i < m; ++i) {
+    for (int j = 0; j < n; ++j) {
+      double expected = 0;
+      for (const int r : {0, 1, 2, 3, 4}) {
+        expected += double{a[r * m + i]} * b[r * n + j];
+        if (tokens[r] == i) expected += values[r * n + j];
       }
+      ASSERT_NEAR(out[i * n + j], expected, 1e-5) << i << ", " << j;
     }
   }
 }

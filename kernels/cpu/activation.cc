@@ -44,13 +44,13 @@ struct Silu {
   }
 };
 
-template <class F>
+template <class F, bool kBias>
 void Forward(int64_t rows, int64_t width, const float* bias, float* x, float* y) {
   for (int64_t r = 0; r < rows; ++r) {
     float* z = x + r * width;
     float* out = y + r * width;
     for (int64_t c = 0; c < width; ++c) {
-      const float value = z[c] + bias[c];
+      const float value = kBias ? z[c] + bias[c] : z[c];
       z[c] = value;
       out[c] = F::Value(value);
     }
@@ -58,18 +58,21 @@ void Forward(int64_t rows, int64_t width, const float* bias, float* x, float* y)
 }
 
 // The output takes the place of the input: one pointer, so that the compiler sees no overlap.
-template <class F>
+template <class F, bool kBias>
 void ForwardInPlace(int64_t rows, int64_t width, const float* __restrict bias, float* x) {
   for (int64_t r = 0; r < rows; ++r) {
     float* __restrict z = x + r * width;
-    for (int64_t c = 0; c < width; ++c) z[c] = F::Value(z[c] + bias[c]);
+    for (int64_t c = 0; c < width; ++c) z[c] = F::Value(kBias ? z[c] + bias[c] : z[c]);
   }
 }
 
 template <class F>
 void ForwardAny(int64_t rows, int64_t width, const float* bias, float* x, float* y) {
-  if (x == y) return ForwardInPlace<F>(rows, width, bias, x);
-  Forward<F>(rows, width, bias, x, y);
+  if (bias == nullptr)
+    return x == y ? ForwardInPlace<F, false>(rows, width, bias, x)
+                  : Forward<F, false>(rows, width, bias, x, y);
+  if (x == y) return ForwardInPlace<F, true>(rows, width, bias, x);
+  Forward<F, true>(rows, width, bias, x, y);
 }
 
 template <class F>

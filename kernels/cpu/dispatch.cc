@@ -61,13 +61,17 @@ void Hinge(int64_t rows, int64_t classes, float scale, const int32_t* labels, fl
 void TreeAddInto(int64_t count, const float* source, float* target) {
   LOCKSTEP_PICK(TreeAddInto)(count, source, target);
 }
-void ShardOuterProduct(const ShardTree& tree, int64_t m, int64_t n, const float* a, int64_t lda,
-                       const float* b, int64_t ldb, float* out, int64_t node_stride) {
-  LOCKSTEP_PICK(ShardOuterProduct)(tree, m, n, a, lda, b, ldb, out, node_stride);
+void Gemm(GemmType type, const GemmArguments& arguments, float* scratch) {
+  if (type == GemmType::kBf16) return bf16::Gemm(arguments, scratch);
+  LOCKSTEP_PICK(GemmFp32)(arguments, scratch);
 }
-void ShardColumnSum(const ShardTree& tree, int64_t n, const float* b, int64_t ldb, float* out,
-                    int64_t node_stride) {
-  LOCKSTEP_PICK(ShardColumnSum)(tree, n, b, ldb, out, node_stride);
+void ShardOuterProduct(GemmType type, const ShardTree& tree, const OuterProduct& product, float* scratch) {
+  if (type == GemmType::kBf16) return bf16::ShardOuterProduct(tree, product, scratch);
+  LOCKSTEP_PICK(ShardOuterProductFp32)(tree, product, scratch);
+}
+void ShardColumnSum(const ShardTree& tree, int64_t begin, int64_t end, const float* b, int64_t ldb,
+                    float* out, int64_t node_stride) {
+  LOCKSTEP_PICK(ShardColumnSum)(tree, begin, end, b, ldb, out, node_stride);
 }
 void Transpose(int64_t rows, int64_t columns, const float* in, float* out) {
   LOCKSTEP_PICK(Transpose)(rows, columns, in, out);
@@ -163,3 +167,13 @@ void AttentionBackward(const AttentionShape& shape, int64_t begin, int64_t end, 
 }
 
 }  // namespace lockstep::kernels::cpu
+
+namespace lockstep::kernels {
+
+// Panels of 96 rows and at most 512 columns, fewer where the rows are many.
+int64_t OuterProductScratch(int64_t rows) {
+  const int64_t columns = 131072 > 32 * rows ? 131072 : 32 * rows;
+  return 96 * (rows + 16) + columns + 32 * 16;
+}
+
+}  // namespace lockstep::kernels

@@ -17,24 +17,30 @@ class DropoutOp final : public Op {
         context_(context),
         mask_(reinterpret_cast<uint8_t*>(context.workspace)) {}
 
-  void Forward(const Pass& pass) override {
+  void Forward(const Pass& pass, const Member& member) override {
+    const Share share = member.Share(pass.rows);
+    const int64_t first = share.begin * width_, count = (share.end - share.begin) * width_;
     if (!pass.training) {
-      std::memcpy(context_.output, context_.input, static_cast<size_t>(pass.rows * width_) * sizeof(float));
+      std::memcpy(context_.output + first, context_.input() + first,
+                  static_cast<size_t>(count) * sizeof(float));
       return;
     }
     kernels::DropoutKey key;
     key.seed = context_.seed;
     key.layer = static_cast<uint32_t>(context_.node);
     key.step = pass.step;
-    key.first_row = static_cast<uint32_t>(context_.first_row);
-    kernels::cpu::DropoutForward(key, probability_, pass.rows, width_, context_.input, context_.output,
-                                 mask_);
+    key.first_row = static_cast<uint32_t>(context_.first_row + share.begin);
+    kernels::cpu::DropoutForward(key, probability_, share.end - share.begin, width_, context_.input() + first,
+                                 context_.output + first, mask_ + first);
   }
 
-  void Backward(const Pass& pass) override {
-    if (context_.input_gradient == nullptr) return;
-    kernels::cpu::DropoutBackward(probability_, pass.rows * width_, mask_, context_.output_gradient,
-                                  context_.input_gradient);
+  void Backward(const Pass& pass, const Member& member) override {
+    float* const dx = context_.input_gradients[0].data;
+    if (dx == nullptr) return;
+    const Share share = member.Share(pass.rows);
+    const int64_t first = share.begin * width_, count = (share.end - share.begin) * width_;
+    kernels::cpu::DropoutBackward(probability_, count, mask_ + first, context_.output_gradient + first,
+                                  dx + first);
   }
 
  private:
@@ -49,9 +55,8 @@ class DropoutNode final : public Node {
   DropoutNode(std::string name, double probability, int64_t width)
       : name_(std::move(name)), probability_(probability), width_(width) {}
   std::string name() const override { return name_; }
-  bool backward_reads_input() const override { return false; }
-  bool backward_reads_output() const override { return false; }
-  int64_t workspace(int64_t rows) const override { return (rows * width_ + 3) / 4; }  // one byte each
+  std::string kind() const override { return "dropout"; }
+  int64_t Workspace(const Extent& extent) const override { return (extent.rows * width_ + 3) / 4; }  // bytes
   std::unique_ptr<Op> Bind(const OpContext& context) const override {
     return std::make_unique<DropoutOp>(probability_, width_, context);
   }
@@ -65,7 +70,7 @@ class DropoutNode final : public Node {
 }  // namespace
 
 int AppendDropout(GraphBuilder& builder, const std::string& name, int input, double probability) {
-  return builder.Append(std::make_unique<DropoutNode>(name, probability, builder.width(input)), input,
+  return builder.Append(std::make_unique<DropoutNode>(name, probability, builder.width(input)), {input},
                         builder.shape(input));
 }
 

@@ -14,13 +14,30 @@
 
 namespace lockstep::engine {
 
+class Team;
+
 struct Parameter {
   std::string name;            // "layers.0.weight"
   std::vector<int64_t> shape;  // weight: (outputs, inputs), as PyTorch has it
   int64_t offset = 0;          // in the flat buffer, in floats
   int64_t size = 0;
-  bool decays = false;  // weights yes, biases no
+  bool decays = false;  // weights yes, biases and norms no
+  // A weight is trained. A statistic (batch norm's running mean) is not: its place in the gradient carries
+  // the batch's value, the shards' values weighted by rows / batch rows, and the optimizer sets w = (1 -
+  // momentum) w + momentum * value.
+  enum Kind { kWeight, kStatistic } kind = kWeight;
+  double momentum = 0;
 };
+
+// One line of the model's table.
+struct LayerSummary {
+  std::string name, kind;
+  std::vector<int64_t> output_shape;  // of one sample
+  int64_t parameters = 0;
+  double flops = 0;  // of the forward pass of one sample
+};
+
+enum class Precision { kFp32, kBf16 };
 
 // Rows that follow the parameters in each gradient row: sums over the shard's real rows, reduced with the
 // gradient for free.
@@ -34,9 +51,13 @@ class Model {
   virtual const std::vector<Parameter>& parameters() const = 0;
   virtual int64_t flat_size() const = 0;        // floats in the flat buffer
   virtual int64_t parameter_count() const = 0;  // real ones
-  virtual int features() const = 0;
-  virtual int outputs() const = 0;
-  // Fresh weights, a pure function of the seed (fan-in uniform as PyTorch's Linear), into flat_size() floats.
+  virtual int features() const = 0;             // floats, or tokens, of one sample
+  virtual int outputs() const = 0;              // logits or values of one prediction
+  virtual int positions() const = 0;  // predictions for one sample: the steps of a language model, else 1
+  virtual bool reads_tokens() const = 0;
+  virtual v1::Loss loss() const = 0;
+  virtual std::vector<LayerSummary> Layers() const = 0;
+  // Fresh weights, a pure function of the seed, into flat_size() floats.
   virtual void Initialize(uint64_t seed, float* weights) const = 0;
   int64_t gradient_size() const { return flat_size() + kStats; }
 };
@@ -52,6 +73,8 @@ struct ExecutorOptions {
   int rows_per_shard = 8;  // at most
   uint64_t seed = 1;
   bool reproducible = true;
+  Precision precision = Precision::kFp32;
+  Team* team = nullptr;  // the threads to run on; outlives the executor; null: the calling thread alone
 };
 
 // One rank's workspace: planned once, nothing is allocated afterwards. Not thread-safe.
@@ -61,9 +84,12 @@ class Executor {
 
   // Input buffers, to be filled before Gradient. Local shard i's rows start at row i * rows_per_shard.
   virtual float* features() = 0;   // (local shards * rows_per_shard, features)
-  virtual int32_t* classes() = 0;  // (local shards * rows_per_shard); classification
+  virtual int32_t* tokens() = 0;   // the same, of a model that reads tokens
+  virtual int32_t* classes() = 0;  // (local shards * rows_per_shard, positions); classification, next tokens
   virtual float* targets() = 0;    // (local shards * rows_per_shard, outputs); regression
   virtual void SetRows(int local_shard, int rows) = 0;  // real rows; the rest is ignored
+  virtual int64_t capacity() const = 0;                 // local shards * rows_per_shard
+  virtual int64_t bytes() const = 0;                    // what the executor holds
 
   // Forward and backward over this rank's shards. Writes, for each of MaximalNodes(logical_shards, shards),
   // the sum of its shards' gradients of (loss / batch_rows), in the tree's order, then kStats stats:
@@ -74,7 +100,16 @@ class Executor {
   // Forward without dropout of `rows` rows: x (rows, features) -> out (rows, outputs), logits or values. A
   // row's bits do not depend on the others.
   virtual void Predict(const float* weights, const float* x, int rows, float* out) = 0;
+  // The same for tokens: x (rows, features) -> out (rows, positions, outputs).
+  virtual void PredictTokens(const float* weights, const int32_t* x, int rows, float* out) = 0;
+  // Forward without dropout, and the loss: of each prediction (rows, positions), and whether the largest
+  // logit was the class's (1) or not (0). Nothing of the size of the logits is copied.
+  virtual void TokenLosses(const float* weights, const int32_t* x, const int32_t* classes, int rows,
+                           float* losses, float* correct) = 0;
 };
+
+// Bytes that an executor of these options will hold, without making one.
+absl::StatusOr<int64_t> ExecutorBytes(const Model& model, const ExecutorOptions& options);
 
 absl::StatusOr<std::unique_ptr<Executor>> MakeExecutor(std::shared_ptr<const Model> model,
                                                        const v1::JobSpec& spec,

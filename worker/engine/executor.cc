@@ -6,12 +6,13 @@
 #include <new>
 #include <utility>
 
-#include "kernels/gemm.h"
+#include "kernels/tree_add.h"
 #include "worker/engine/engine.h"
 #include "worker/engine/graph.h"
 #include "worker/engine/loss.h"
-#include "worker/engine/memory_plan.h"
 #include "worker/engine/op.h"
+#include "worker/engine/plan.h"
+#include "worker/engine/team.h"
 
 namespace lockstep::engine {
 namespace {
@@ -45,6 +46,32 @@ std::vector<Gap> Gaps(const Graph& graph) {
   return gaps;
 }
 
+struct Gap {
+  int64_t offset = 0, size = 0;
+};
+
+// What lies between the parameters of the flat buffer.
+std::vector<Gap> Gaps(const Graph& graph) {
+  std::vector<Gap> gaps;
+  int64_t at = 0;
+  for (auto parameter = graph.parameters.rbegin(); parameter != graph.parameters.rend(); ++parameter) {
+    if (parameter->offset > at) gaps.push_back({at, parameter->offset - at});
+    at = parameter->offset + parameter->size;
+  }
+  if (graph.flat_size > at) gaps.push_back({at, graph.flat_size - at});
+  return gaps;
+}
+
+int Threads(const ExecutorOptions& options) { return options.team == nullptr ? 1 : options.team->size(); }
+
+Extent ExtentOf(const ExecutorOptions& options) {
+  Extent extent;
+  extent.rows_per_shard = options.rows_per_shard;
+  extent.rows = int64_t{options.shards.size()} * options.rows_per_shard;
+  extent.threads = Threads(options);
+  return extent;
+}
+
 class GraphExecutor final : public Executor {
  public:
   GraphExecutor(std::shared_ptr<const GraphModel> model, const ExecutorOptions& options)
@@ -53,18 +80,30 @@ class GraphExecutor final : public Executor {
         rows_per_shard_(options.rows_per_shard),
         capacity_(int64_t{options.shards.size()} * options.rows_per_shard),
         gaps_(Gaps(graph_)),
-        shard_rows_(options.shards.size(), options.rows_per_shard) {
+        alone_(1),
+        team_(options.team == nullptr ? &alone_ : options.team),
+        shard_rows_(options.shards.size(), options.rows_per_shard),
+        plan_(graph_, ExtentOf(options)) {
     for (const TreeNode& node : MaximalNodes(options.logical_shards, options.shards)) {
       node_end_.push_back(Covered(node, options.logical_shards).end - options.shards.begin);
     }
     tree_ = {rows_per_shard_, shard_rows_.data(), static_cast<int>(node_end_.size()), node_end_.data()};
-    Plan(options);
+    Bind(options);
   }
 
   float* features() override { return input_; }
+  int32_t* tokens() override { return reinterpret_cast<int32_t*>(input_); }
   int32_t* classes() override { return classes_.data(); }
   float* targets() override { return targets_.get(); }
   void SetRows(int local_shard, int rows) override { shard_rows_[local_shard] = rows; }
+  int64_t capacity() const override { return capacity_; }
+  int64_t bytes() const override { return BytesOf(*model_, plan_, capacity_); }
+
+  static int64_t BytesOf(const GraphModel& model, const ExecutionPlan& plan, int64_t capacity) {
+    const int64_t predictions = capacity * model.positions();
+    return 4 * (plan.floats() + capacity * model.features() +
+                predictions * (1 + model.outputs() * Targets(model)));
+  }
 
   void Gradient(const float* weights, int64_t step, int batch_rows, float* node_sums) override {
     PrepareComputeThread();
@@ -73,91 +112,139 @@ class GraphExecutor final : public Executor {
     pass.training = true;
     pass.rows = capacity_;
     pass.step = step;
+    pass.batch_rows = batch_rows;
     pass.tree = &tree_;
     pass.node_sums = node_sums;
     pass.gradient_size = model_->gradient_size();
-    for (const auto& op : ops_) op->Forward(pass);
-    loss_->Run(tree_, 1.0f / static_cast<float>(batch_rows), classes_.data(), targets_.get(), output_,
-               node_sums + graph_.flat_size, pass.gradient_size);
-    for (size_t i = ops_.size(); i-- > 0;) ops_[i]->Backward(pass);
-    for (int node = 0; node < tree_.nodes; ++node) {
-      float* sums = node_sums + node * pass.gradient_size;
-      for (const Gap& gap : gaps_) std::fill_n(sums + gap.offset, gap.size, 0.0f);
-    }
+    const float scale = 1.0f / (static_cast<float>(batch_rows) * static_cast<float>(model_->positions()));
+    const kernels::ShardTree predictions = Positions(tree_, model_->positions());
+    team_->Run([&](const Member& member) {
+      ForwardAll(pass, member);
+      loss_->Run(member, predictions, scale, classes_.data(), targets_.get(), output_,
+                 node_sums + graph_.flat_size, pass.gradient_size);
+      if (member.index == 0) {
+        for (int node = 0; node < tree_.nodes; ++node) {
+          float* sums = node_sums + node * pass.gradient_size;
+          for (const Gap& gap : gaps_) std::fill_n(sums + gap.offset, gap.size, 0.0f);
+        }
+      }
+      member.Barrier();
+      for (size_t i = ops_.size(); i-- > 0;) {
+        if (!plan_.node(static_cast<int>(i)).backward) continue;
+        ops_[i]->Backward(pass, member);
+        member.Barrier();
+        for (const Addition& addition : additions_[i]) {
+          const Share share = member.Share(addition.count, 16);
+          kernels::cpu::TreeAddInto(share.end - share.begin, addition.from + share.begin,
+                                    addition.to + share.begin);
+        }
+        if (!additions_[i].empty()) member.Barrier();
+      }
+    });
   }
 
   void Predict(const float* weights, const float* x, int rows, float* out) override {
+    const int64_t width = int64_t{model_->outputs()} * model_->positions();
+    InChunks(weights, x, rows, [&](const Member&, int64_t first, int64_t count) {
+      std::copy_n(output_, count * width, out + first * width);
+    });
+  }
+
+  void PredictTokens(const float* weights, const int32_t* x, int rows, float* out) override {
+    Predict(weights, reinterpret_cast<const float*>(x), rows, out);
+  }
+
+  void TokenLosses(const float* weights, const int32_t* x, const int32_t* classes, int rows, float* losses,
+                   float* correct) override {
+    const int64_t positions = model_->positions();
+    loss_team_ = true;
+    InChunks(weights, reinterpret_cast<const float*>(x), rows,
+             [&](const Member& member, int64_t first, int64_t count) {
+               loss_->Losses(member, count * positions, classes + first * positions, nullptr, output_,
+                             losses + first * positions, correct + first * positions);
+             });
+    loss_team_ = false;
+  }
+
+ private:
+  struct Addition {
+    const float* from = nullptr;
+    float* to = nullptr;
+    int64_t count = 0;
+  };
+
+  // Floats of targets that one prediction has.
+  static int64_t Targets(const GraphModel& model) {
+    return model.loss() == v1::LOSS_MEAN_SQUARED_ERROR ? 1 : 0;
+  }
+
+  void ForwardAll(const Pass& pass, const Member& member) {
+    for (const auto& op : ops_) {
+      op->Forward(pass, member);
+      member.Barrier();
+    }
+  }
+
+  // Runs the forward pass over `rows` of x, as many at a time as there is room for, and then `use(member,
+  // first, count)`.
+  template <class Use>
+  void InChunks(const float* weights, const float* x, int rows, const Use& use) {
     PrepareComputeThread();
-    const int64_t features = model_->features(), outputs = model_->outputs();
+    const int64_t features = model_->features();
     // The graph reads the input buffer, which may hold the next batch already.
-    std::copy_n(input_, capacity_ * features, kept_input_.get());
+    std::memcpy(kept_input_.get(), input_, static_cast<size_t>(capacity_ * features) * sizeof(float));
     Pass pass;
     pass.weights = weights;
     pass.rows = capacity_;  // always the shape that was planned; rows beyond the real ones are ignored
     for (int64_t first = 0; first < rows; first += capacity_) {
       const int64_t count = std::min<int64_t>(capacity_, rows - first);
-      std::copy_n(x + first * features, count * features, input_);
-      for (const auto& op : ops_) op->Forward(pass);
-      std::copy_n(output_, count * outputs, out + first * outputs);
+      std::memcpy(input_, x + first * features, static_cast<size_t>(count * features) * sizeof(float));
+      team_->Run([&](const Member& member) {
+        ForwardAll(pass, member);
+        if (loss_team_ || member.index == 0) use(member, first, count);
+      });
     }
-    std::copy_n(kept_input_.get(), capacity_ * features, input_);
+    std::memcpy(input_, kept_input_.get(), static_cast<size_t>(capacity_ * features) * sizeof(float));
   }
 
- private:
-  // Time runs forward through the nodes (0 ..), the loss (n), and back (2n - i for node i).
-  void Plan(const ExecutorOptions& options) {
-    const int n = static_cast<int>(graph_.nodes.size());
-    const int end = 2 * n;
-    const size_t values = graph_.values.size();
-    std::vector<int> made(values, 0), last(values, 0);
-    MemoryPlan plan;
-    for (int i = 0; i < n; ++i) {
-      const Node& node = *graph_.nodes[i];
-      made[node.output] = i;
-      last[node.output] = std::max(last[node.output], node.backward_reads_output() ? end - i : i);
-      last[node.input] = std::max(last[node.input], node.backward_reads_input() ? end - i : i);
-    }
-    last[graph_.output] = end;  // the loss turns the output into its gradient, in place
-    last[graph_.input] = end;   // the caller fills it while nothing runs
-    std::vector<int> value_buffer(values), gradient_buffer(values, -1), workspace(n);
-    for (size_t v = 0; v < values; ++v) {
-      const bool is_input = static_cast<int>(v) == graph_.input;
-      value_buffer[v] = plan.Add(capacity_ * graph_.values[v].width, is_input ? 0 : made[v], last[v]);
-    }
-    for (int i = 0; i < n; ++i) {
-      const Node& node = *graph_.nodes[i];
-      // The gradient of a node's output: written by the backward of its consumer, the next node in the chain.
-      if (node.output != graph_.output) {
-        int consumer = i + 1;
-        while (graph_.nodes[consumer]->input != node.output) ++consumer;
-        gradient_buffer[node.output] =
-            plan.Add(capacity_ * graph_.values[node.output].width, end - consumer, end - i);
-      }
-      workspace[i] = plan.Add(node.workspace(capacity_), i, end - i);
-    }
-    plan.Lay();
-    memory_ = Allocate(plan.total());
-    const auto at = [&](int buffer) { return memory_.get() + plan.offset(buffer); };
-
-    input_ = at(value_buffer[graph_.input]);
-    output_ = at(value_buffer[graph_.output]);
+  void Bind(const ExecutorOptions& options) {
+    memory_ = Allocate(plan_.floats());
+    const auto at = [&](int buffer) { return buffer < 0 ? nullptr : memory_.get() + plan_.offset(buffer); };
+    const int64_t predictions = capacity_ * model_->positions();
+    input_ = at(plan_.value(graph_.input));
+    output_ = at(plan_.value(graph_.output));
     kept_input_ = Allocate(capacity_ * model_->features());
-    targets_ = Allocate(capacity_ * model_->outputs());
-    classes_.assign(static_cast<size_t>(capacity_), 0);
-    loss_ = MakeLoss(graph_.loss, capacity_, model_->outputs());
-    for (int i = 0; i < n; ++i) {
+    targets_ = Allocate(Targets(*model_) * predictions * model_->outputs());
+    classes_.assign(static_cast<size_t>(predictions), 0);
+    loss_ = MakeLoss(graph_.loss, predictions, model_->outputs());
+    additions_.resize(graph_.nodes.size());
+    for (size_t i = 0; i < graph_.nodes.size(); ++i) {
       const Node& node = *graph_.nodes[i];
+      const ExecutionPlan::NodePlan& plan = plan_.node(static_cast<int>(i));
       OpContext context;
       context.rows = capacity_;
       context.rows_per_shard = rows_per_shard_;
       context.first_row = int64_t{options.shards.begin} * rows_per_shard_;
+      context.shards = options.shards.size();
+      context.threads = team_->size();
       context.seed = options.seed;
-      context.node = i;
-      context.input = at(value_buffer[node.input]);
-      context.input_gradient = node.input == graph_.input ? nullptr : at(gradient_buffer[node.input]);
-      context.output = at(value_buffer[node.output]);
-      context.output_gradient = node.output == graph_.output ? output_ : at(gradient_buffer[node.output]);
-      context.workspace = at(workspace[i]);
+      context.node = static_cast<int>(i);
+      context.precision = options.precision;
+      for (size_t k = 0; k < node.inputs.size(); ++k) {
+        context.inputs.push_back(at(plan_.value(node.inputs[k])));
+        const ExecutionPlan::Gradient& gradient = plan.gradients[k];
+        if (gradient.added_buffer >= 0) {
+          context.input_gradients.push_back({at(gradient.added_buffer), false});
+          additions_[i].push_back({at(gradient.added_buffer), at(gradient.buffer),
+                                   capacity_ * graph_.values[node.inputs[k]].width});
+        } else {
+          context.input_gradients.push_back({at(gradient.buffer), gradient.add});
+        }
+      }
+      context.output = at(plan_.value(node.output));
+      context.output_gradient = at(plan.output_gradient);
+      context.workspace = at(plan.workspace);
+      context.scratch = at(plan_.scratch());
       context.parameters = graph_.parameters.data();
       ops_.push_back(node.Bind(context));
     }
@@ -168,7 +255,10 @@ class GraphExecutor final : public Executor {
   const int rows_per_shard_;
   const int64_t capacity_;  // rows
   const std::vector<Gap> gaps_;
+  Team alone_;
+  Team* const team_;
   std::vector<int> shard_rows_, node_end_;
+  const ExecutionPlan plan_;
   kernels::ShardTree tree_;
   Block memory_, kept_input_, targets_;
   std::vector<int32_t> classes_;
@@ -176,9 +266,20 @@ class GraphExecutor final : public Executor {
   float* output_ = nullptr;
   std::unique_ptr<LossOp> loss_;
   std::vector<std::unique_ptr<Op>> ops_;
+  std::vector<std::vector<Addition>> additions_;  // by node
+  bool loss_team_ = false;                        // does every member take part in what follows a prediction?
 };
 
 }  // namespace
+
+absl::StatusOr<int64_t> ExecutorBytes(const Model& model, const ExecutorOptions& options) {
+  const auto* graph_model = dynamic_cast<const GraphModel*>(&model);
+  if (graph_model == nullptr) {
+    return absl::InvalidArgumentError("ExecutorBytes: the model was not made by BuildModel");
+  }
+  const Extent extent = ExtentOf(options);
+  return GraphExecutor::BytesOf(*graph_model, ExecutionPlan(graph_model->graph(), extent), extent.rows);
+}
 
 absl::StatusOr<std::unique_ptr<Executor>> MakeExecutor(std::shared_ptr<const Model> model,
                                                        const v1::JobSpec& spec,

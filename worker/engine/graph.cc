@@ -1,6 +1,7 @@
 #include "worker/engine/graph.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "common/numerics/philox.h"
 
@@ -17,27 +18,42 @@ int64_t Elements(const std::vector<int64_t>& shape) {
 
 }  // namespace
 
-GraphBuilder::GraphBuilder(std::vector<int64_t> input_shape) {
+GraphBuilder::GraphBuilder(std::vector<int64_t> input_shape, bool tokens) {
   const int64_t width = Elements(input_shape);
-  graph_.values.push_back({std::move(input_shape), width});
+  graph_.values.push_back({std::move(input_shape), width, tokens});
 }
 
-int GraphBuilder::Append(std::unique_ptr<Node> node, int input, std::vector<int64_t> shape) {
+int GraphBuilder::Append(std::unique_ptr<Node> node, std::vector<int> inputs, std::vector<int64_t> shape,
+                         std::vector<int> parameters) {
   const int64_t width = Elements(shape);
   const int output = static_cast<int>(graph_.values.size());
-  graph_.values.push_back({std::move(shape), width});
-  node->input = input;
+  graph_.values.push_back({std::move(shape), width, false});
+  node->inputs = std::move(inputs);
   node->output = output;
+  node->parameters = std::move(parameters);
   graph_.nodes.push_back(std::move(node));
   return output;
 }
 
 int GraphBuilder::AddParameter(std::string name, std::vector<int64_t> shape, bool decays,
                                Initializer initializer) {
-  const int64_t size = Elements(shape);
-  graph_.parameters.push_back({std::move(name), std::move(shape), 0, size, decays});
+  Parameter parameter;
+  parameter.size = Elements(shape);
+  parameter.name = std::move(name);
+  parameter.shape = std::move(shape);
+  parameter.decays = decays;
+  graph_.parameters.push_back(std::move(parameter));
   graph_.initializers.push_back(initializer);
   return static_cast<int>(graph_.parameters.size()) - 1;
+}
+
+int GraphBuilder::AddStatistic(std::string name, std::vector<int64_t> shape, double momentum,
+                               double first_value) {
+  const int number =
+      AddParameter(std::move(name), std::move(shape), false, {first_value, Initializer::kConstant});
+  graph_.parameters[number].kind = Parameter::kStatistic;
+  graph_.parameters[number].momentum = momentum;
+  return number;
 }
 
 std::shared_ptr<const Model> GraphBuilder::Build(int output, v1::Loss loss) && {
@@ -52,21 +68,68 @@ std::shared_ptr<const Model> GraphBuilder::Build(int output, v1::Loss loss) && {
   return std::make_shared<GraphModel>(std::move(graph_));
 }
 
+int GraphModel::positions() const {
+  const Value& output = graph_.values[graph_.output];
+  return static_cast<int>(output.width / output.shape.back());
+}
+
 int64_t GraphModel::parameter_count() const {
   int64_t count = 0;
-  for (const Parameter& parameter : graph_.parameters) count += parameter.size;
+  for (const Parameter& parameter : graph_.parameters) {
+    if (parameter.kind == Parameter::kWeight) count += parameter.size;
+  }
   return count;
+}
+
+std::vector<LayerSummary> GraphModel::Layers() const {
+  std::vector<LayerSummary> layers;
+  std::vector<bool> counted(graph_.parameters.size(), false);
+  for (const auto& node : graph_.nodes) {
+    LayerSummary& layer = layers.emplace_back();
+    layer.name = node->name();
+    layer.kind = node->kind();
+    layer.output_shape = graph_.values[node->output].shape;
+    layer.flops = node->Flops();
+    for (const int number : node->parameters) {
+      if (graph_.parameters[number].kind == Parameter::kWeight && !counted[number]) {
+        layer.parameters += graph_.parameters[number].size;
+      }
+      counted[number] = true;
+    }
+  }
+  return layers;
 }
 
 void GraphModel::Initialize(uint64_t seed, float* weights) const {
   std::fill(weights, weights + graph_.flat_size, 0.0f);
   for (size_t p = 0; p < graph_.parameters.size(); ++p) {
     const Parameter& parameter = graph_.parameters[p];
-    const float bound = static_cast<float>(graph_.initializers[p].bound);
+    const Initializer& from = graph_.initializers[p];
+    float* out = weights + parameter.offset;
+    const float value = static_cast<float>(from.value);
     const uint64_t stream = (uint64_t{static_cast<uint32_t>(RandomPurpose::kWeights)} << 56) | p;
-    for (int64_t i = 0; i < parameter.size; ++i) {
-      const PhiloxBlock block = Philox(seed, stream, static_cast<uint64_t>(i / 4));
-      weights[parameter.offset + i] = bound * (2.0f * UniformFromBits(block.value[i % 4]) - 1.0f);
+    if (from.kind == Initializer::kConstant) {
+      std::fill(out, out + parameter.size, value);
+    } else if (from.kind == Initializer::kUniform) {
+      for (int64_t i = 0; i < parameter.size; i += 4) {
+        const PhiloxBlock block = Philox(seed, stream, static_cast<uint64_t>(i / 4));
+        for (int64_t k = 0; k < 4 && i + k < parameter.size; ++k) {
+          out[i + k] = value * (2.0f * UniformFromBits(block.value[k]) - 1.0f);
+        }
+      }
+    } else {  // Box-Muller in double
+      for (int64_t i = 0; i < parameter.size; i += 4) {
+        const PhiloxBlock block = Philox(seed, stream, static_cast<uint64_t>(i / 4));
+        for (int64_t pair = 0; pair < 4 && i + pair < parameter.size; pair += 2) {
+          const double u = 1.0 - UniformFromBits(block.value[pair]);
+          const double angle = 2.0 * M_PI * UniformFromBits(block.value[pair + 1]);
+          const double radius = from.value * std::sqrt(-2.0 * std::log(u));
+          out[i + pair] = static_cast<float>(radius * std::cos(angle));
+          if (i + pair + 1 < parameter.size) {
+            out[i + pair + 1] = static_cast<float>(radius * std::sin(angle));
+          }
+        }
+      }
     }
   }
 }

@@ -1,5 +1,6 @@
 #include "worker/engine/linear.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -13,80 +14,141 @@ namespace {
 using kernels::Activation;
 
 struct LinearShape {
-  int64_t inputs = 0, outputs = 0;
+  int64_t positions = 1, inputs = 0, outputs = 0;
   Activation activation = Activation::kIdentity;
-  int weight = 0, bias = 0;  // parameter numbers
+  int weight = 0, bias = -1;  // parameter numbers; no bias: -1
 };
 
-int64_t Padded(int64_t floats) { return (floats + 15) / 16 * 16; }
+bool HasProduct(const LinearShape& shape) { return kernels::SavesInput(shape.activation); }
 
 class LinearOp final : public Op {
  public:
   LinearOp(const LinearShape& shape, const OpContext& context)
       : shape_(shape),
         context_(context),
+        type_(context.precision == Precision::kBf16 ? kernels::GemmType::kBf16 : kernels::GemmType::kFp32),
         weight_(context.parameter(shape.weight).offset),
-        bias_(context.parameter(shape.bias).offset),
-        transposed_(context.workspace),
-        // Without a buffer of its own the product goes straight to the output.
-        product_(kernels::SavesInput(shape.activation)
-                     ? context.workspace + Padded(shape.inputs * shape.outputs)
-                     : context.output) {
-    const RowInvariance forward =
-        CheckRowInvariance(context.rows, context.rows_per_shard, shape.outputs, shape.inputs);
-    const RowInvariance backward =
-        CheckRowInvariance(context.rows, context.rows_per_shard, shape.inputs, shape.outputs);
-    forward_call_ = forward.shards ? context.rows : context.rows_per_shard;
-    backward_call_ = backward.shards ? context.rows : context.rows_per_shard;
-    predict_call_ = forward.rows ? context.rows : 1;
+        bias_(shape.bias < 0 ? -1 : context.parameter(shape.bias).offset),
+        product_(HasProduct(shape) ? context.workspace : context.output),
+        scratch_stride_(ScratchOfThread(context.rows * shape.positions)) {}
+
+  static int64_t ScratchOfThread(int64_t rows) {
+    return std::max(kernels::kGemmScratch, (kernels::OuterProductScratch(rows) + 15) / 16 * 16);
   }
 
-  void Forward(const Pass& pass) override {
-    kernels::cpu::Transpose(shape_.outputs, shape_.inputs, pass.weights + weight_, transposed_);
-    GemmInCalls(pass.rows, pass.training ? forward_call_ : predict_call_, shape_.outputs, shape_.inputs,
-                context_.input, transposed_, product_);
-    kernels::cpu::BiasActivationForward(shape_.activation, pass.rows, shape_.outputs, pass.weights + bias_,
-                                        product_, context_.output);
-  }
-
-  void Backward(const Pass& pass) override {
-    float* gradient = context_.output_gradient;
-    if (shape_.activation != Activation::kIdentity) {
-      const float* saved = kernels::SavesInput(shape_.activation) ? product_ : context_.output;
-      kernels::cpu::ActivationBackward(shape_.activation, pass.rows * shape_.outputs, saved, gradient,
-                                       gradient);
+  void Forward(const Pass& pass, const Member& member) override {
+    const int64_t rows = pass.rows * shape_.positions;
+    const Rectangle part = PartOf(member, rows, shape_.outputs);
+    Multiply(member, part, shape_.outputs, shape_.inputs, context_.input(), pass.weights + weight_, true,
+             {product_, false});
+    if (bias_ < 0 && shape_.activation == Activation::kIdentity) return;
+    // A member's own part, while it is in its cache.
+    const float* bias = bias_ < 0 ? nullptr : pass.weights + bias_ + part.columns.begin;
+    const int64_t count = part.columns.end - part.columns.begin;
+    const bool whole = count == shape_.outputs;
+    const int64_t calls = whole ? 1 : part.rows.end - part.rows.begin;
+    for (int64_t r = 0; r < calls; ++r) {
+      const int64_t at = (part.rows.begin + r) * shape_.outputs + part.columns.begin;
+      kernels::cpu::BiasActivationForward(shape_.activation, whole ? part.rows.end - part.rows.begin : 1,
+                                          count, bias, product_ + at, context_.output + at);
     }
-    kernels::cpu::ShardOuterProduct(*pass.tree, shape_.outputs, shape_.inputs, gradient, shape_.outputs,
-                                    context_.input, shape_.inputs, pass.node_sums + weight_,
-                                    pass.gradient_size);
-    kernels::cpu::ShardColumnSum(*pass.tree, shape_.outputs, gradient, shape_.outputs, pass.node_sums + bias_,
-                                 pass.gradient_size);
-    if (context_.input_gradient != nullptr) {
-      GemmInCalls(pass.rows, backward_call_, shape_.inputs, shape_.outputs, gradient, pass.weights + weight_,
-                  context_.input_gradient);
+  }
+
+  void Backward(const Pass& pass, const Member& member) override {
+    float* gradient = context_.output_gradient;
+    const int64_t rows = pass.rows * shape_.positions;
+    if (shape_.activation != Activation::kIdentity) {
+      const Share share = member.Share(rows * shape_.outputs, 16);
+      const float* saved = HasProduct(shape_) ? product_ : context_.output;
+      kernels::cpu::ActivationBackward(shape_.activation, share.end - share.begin, saved + share.begin,
+                                       gradient + share.begin, gradient + share.begin);
+      member.Barrier();
+    }
+    const kernels::ShardTree tree = Positions(*pass.tree, shape_.positions);
+    const Rectangle part = PartOf(member, shape_.outputs, shape_.inputs);
+    kernels::OuterProduct product;
+    product.m = shape_.outputs;
+    product.n = shape_.inputs;
+    product.a = gradient;
+    product.lda = shape_.outputs;
+    product.b = context_.input();
+    product.ldb = shape_.inputs;
+    product.out = pass.node_sums + weight_;
+    product.node_stride = pass.gradient_size;
+    product.row_begin = part.rows.begin;
+    product.row_end = part.rows.end;
+    product.column_begin = part.columns.begin;
+    product.column_end = part.columns.end;
+    kernels::cpu::ShardOuterProduct(type_, tree, product, Scratch(member));
+    if (bias_ >= 0) {
+      const Share columns = member.Share(shape_.outputs, 16);
+      kernels::cpu::ShardColumnSum(tree, columns.begin, columns.end, gradient, shape_.outputs,
+                                   pass.node_sums + bias_, pass.gradient_size);
+    }
+    const InputGradient& dx = context_.input_gradients[0];
+    if (dx.data != nullptr) {
+      Multiply(member, PartOf(member, rows, shape_.inputs), shape_.inputs, shape_.outputs, gradient,
+               pass.weights + weight_, false, dx);
     }
   }
 
  private:
+  struct Rectangle {
+    Share rows, columns;
+  };
+  // The longer side is divided.
+  static Rectangle PartOf(const Member& member, int64_t rows, int64_t columns) {
+    if (rows >= columns) return {member.Share(rows, 12), {0, columns}};
+    return {{0, rows}, member.Share(columns, 32)};
+  }
+  float* Scratch(const Member& member) const { return context_.scratch + member.index * scratch_stride_; }
+
+  // out (rows, n) = a (rows, k) * weight, or its transpose: this member's part.
+  void Multiply(const Member& member, const Rectangle& part, int64_t n, int64_t k, const float* a,
+                const float* weight, bool transposed, const InputGradient& out) const {
+    kernels::GemmArguments arguments;
+    arguments.m = part.rows.end - part.rows.begin;
+    arguments.n = part.columns.end - part.columns.begin;
+    arguments.k = k;
+    arguments.a = a + part.rows.begin * k;
+    arguments.lda = k;
+    arguments.b_transposed = transposed;
+    arguments.ldb = transposed ? k : n;
+    arguments.b = weight + part.columns.begin * (transposed ? k : 1);
+    arguments.c = out.data + part.rows.begin * n + part.columns.begin;
+    arguments.ldc = n;
+    arguments.add = out.add;
+    kernels::cpu::Gemm(type_, arguments, Scratch(member));
+  }
+
   const LinearShape shape_;
   const OpContext context_;
-  const int64_t weight_, bias_;                                      // offsets in the flat buffer
-  float* const transposed_;                                          // (inputs, outputs)
-  float* const product_;                                             // (rows, outputs)
-  int64_t forward_call_ = 0, backward_call_ = 0, predict_call_ = 0;  // rows per matrix product
+  const kernels::GemmType type_;
+  const int64_t weight_, bias_;  // offsets in the flat buffer; no bias: -1
+  float* const product_;         // (rows, outputs): before the activation
+  const int64_t scratch_stride_;
 };
 
 class LinearNode final : public Node {
  public:
   LinearNode(std::string name, const LinearShape& shape) : name_(std::move(name)), shape_(shape) {}
   std::string name() const override { return name_; }
-  bool backward_reads_input() const override { return true; }
-  bool backward_reads_output() const override {
-    return shape_.activation != Activation::kIdentity && !kernels::SavesInput(shape_.activation);
+  std::string kind() const override { return "linear"; }
+  bool BackwardReadsInput(int) const override { return true; }
+  bool BackwardReadsOutput() const override {
+    return shape_.activation != Activation::kIdentity && !HasProduct(shape_);
   }
-  int64_t workspace(int64_t rows) const override {
-    return Padded(shape_.inputs * shape_.outputs) +
-           (kernels::SavesInput(shape_.activation) ? rows * shape_.outputs : 0);
+  bool OverwritesOutputGradient() const override { return shape_.activation != Activation::kIdentity; }
+  bool AddsInputGradient() const override { return true; }
+  int64_t Workspace(const Extent& extent) const override {
+    return HasProduct(shape_) ? extent.rows * shape_.positions * shape_.outputs : 0;
+  }
+  int64_t Scratch(const Extent& extent) const override {
+    return extent.threads * LinearOp::ScratchOfThread(extent.rows * shape_.positions);
+  }
+  double Flops() const override {
+    return 2.0 * static_cast<double>(shape_.positions) * static_cast<double>(shape_.inputs) *
+           static_cast<double>(shape_.outputs);
   }
   std::unique_ptr<Op> Bind(const OpContext& context) const override {
     return std::make_unique<LinearOp>(shape_, context);
@@ -100,13 +162,22 @@ class LinearNode final : public Node {
 }  // namespace
 
 int AppendLinear(GraphBuilder& builder, const std::string& name, int input, int64_t outputs,
-                 Activation activation) {
-  const int64_t inputs = builder.width(input);
-  const Initializer initializer{1.0 / std::sqrt(static_cast<double>(inputs))};
-  LinearShape shape{inputs, outputs, activation, 0, 0};
-  shape.weight = builder.AddParameter(name + ".weight", {outputs, inputs}, true, initializer);
-  shape.bias = builder.AddParameter(name + ".bias", {outputs}, false, initializer);
-  return builder.Append(std::make_unique<LinearNode>(name, shape), input, {outputs});
+                 const LinearOptions& options) {
+  std::vector<int64_t> shape = builder.shape(input);
+  const int64_t inputs = shape.back();
+  const Initializer fan_in{1.0 / std::sqrt(static_cast<double>(inputs)), Initializer::kUniform};
+  LinearShape linear{builder.width(input) / inputs, inputs, outputs, options.activation, 0, -1};
+  std::vector<int> parameters;
+  linear.weight = builder.AddParameter(name + ".weight", {outputs, inputs}, true,
+                                       options.initializer ? *options.initializer : fan_in);
+  parameters.push_back(linear.weight);
+  if (options.bias) {
+    linear.bias = builder.AddParameter(name + ".bias", {outputs}, false,
+                                       options.initializer ? Initializer{0, Initializer::kConstant} : fan_in);
+    parameters.push_back(linear.bias);
+  }
+  shape.back() = outputs;
+  return builder.Append(std::make_unique<LinearNode>(name, linear), {input}, shape, parameters);
 }
 
 }  // namespace lockstep::engine

@@ -8,9 +8,19 @@
 
 namespace lockstep::engine {
 
-// Parameters `name`.weight (outputs, inputs) and `name`.bias (outputs), initialised uniformly within
-// 1 / sqrt(inputs). Returns the output value.
+// Over the last dimension: (..., inputs) -> (..., outputs). Parameters `name`.weight (outputs, inputs) and,
+// with `bias`, `name`.bias (outputs), initialised uniformly within 1 / sqrt(inputs) unless `initializer` says
+// otherwise (the bias then starts from 0). Returns the output value.
+struct LinearOptions {
+  kernels::Activation activation = kernels::Activation::kIdentity;
+  bool bias = true;
+  const Initializer* initializer = nullptr;
+};
 int AppendLinear(GraphBuilder& builder, const std::string& name, int input, int64_t outputs,
-                 kernels::Activation activation);
+                 const LinearOptions& options);
+inline int AppendLinear(GraphBuilder& builder, const std::string& name, int input, int64_t outputs,
+                        kernels::Activation activation) {
+  return AppendLinear(builder, name, input, outputs, LinearOptions{activation, true, nullptr});
+}
 
 }  // namespace lockstep::engine

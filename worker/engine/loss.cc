@@ -1,5 +1,6 @@
 #include "worker/engine/loss.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "kernels/cross_entropy.h"
@@ -13,13 +14,20 @@ class RowLoss : public LossOp {
   RowLoss(int64_t rows, int64_t width)
       : width_(width), losses_(rows), correct_(rows), stats_(rows * kStats) {}
 
-  void Run(const kernels::ShardTree& tree, float scale, const int32_t* classes, const float* targets,
-           float* outputs, float* stats, int64_t stride) override {
-    const int shards = tree.nodes == 0 ? 0 : tree.node_end[tree.nodes - 1];
-    for (int s = 0; s < shards; ++s) {
-      const int64_t first = int64_t{s} * tree.rows_per_shard;
-      Rows(first, tree.rows[s], scale, classes, targets, outputs);
-      for (int64_t r = first; r < first + tree.rows[s]; ++r) {
+  void Run(const Member& member, const kernels::ShardTree& tree, float scale, const int32_t* classes,
+           const float* targets, float* outputs, float* stats, int64_t stride) override {
+    const Share share = member.Share(tree.shards() * tree.first(1));
+    for (int s = 0; s < tree.shards(); ++s) {
+      const int64_t begin = std::max(tree.first(s), share.begin);
+      const int64_t real = std::clamp(tree.first(s) + tree.count(s), begin, std::max(begin, share.end));
+      const int64_t end = std::max(real, std::min(tree.first(s + 1), share.end));
+      Rows(begin, real - begin, scale, classes, targets, outputs, losses_.data(), correct_.data());
+      std::fill(outputs + real * width_, outputs + end * width_, 0.0f);
+    }
+    member.Barrier();
+    if (member.index != 0) return;
+    for (int s = 0; s < tree.shards(); ++s) {
+      for (int64_t r = tree.first(s); r < tree.first(s) + tree.count(s); ++r) {
         stats_[r * kStats + kLossSum] = losses_[r];
         stats_[r * kStats + kCorrect] = correct_[r];
       }
@@ -27,9 +35,16 @@ class RowLoss : public LossOp {
     kernels::cpu::ShardColumnSum(tree, kStats, stats_.data(), kStats, stats, stride);
   }
 
+  void Losses(const Member& member, int64_t rows, const int32_t* classes, const float* targets,
+              float* outputs, float* losses, float* correct) override {
+    const Share share = member.Share(rows);
+    Rows(share.begin, share.end - share.begin, 0.0f, classes, targets, outputs, losses, correct);
+  }
+
  protected:
+  // Rows [first, first + count) of every argument.
   virtual void Rows(int64_t first, int64_t count, float scale, const int32_t* classes, const float* targets,
-                    float* outputs) = 0;
+                    float* outputs, float* losses, float* correct) = 0;
 
   const int64_t width_;
   std::vector<float> losses_, correct_;
@@ -41,20 +56,20 @@ class RowLoss : public LossOp {
 class CrossEntropy final : public RowLoss {
  public:
   using RowLoss::RowLoss;
-  void Rows(int64_t first, int64_t count, float scale, const int32_t* classes, const float*,
-            float* outputs) override {
+  void Rows(int64_t first, int64_t count, float scale, const int32_t* classes, const float*, float* outputs,
+            float* losses, float* correct) override {
     kernels::cpu::SoftmaxCrossEntropy(count, width_, scale, classes + first, outputs + first * width_,
-                                      losses_.data() + first, correct_.data() + first);
+                                      losses + first, correct + first);
   }
 };
 
 class MeanSquaredError final : public RowLoss {
  public:
   using RowLoss::RowLoss;
-  void Rows(int64_t first, int64_t count, float scale, const int32_t*, const float* targets,
-            float* outputs) override {
+  void Rows(int64_t first, int64_t count, float scale, const int32_t*, const float* targets, float* outputs,
+            float* losses, float*) override {
     kernels::cpu::SquaredError(count, width_, scale, targets + first * width_, outputs + first * width_,
-                               losses_.data() + first);
+                               losses + first);
   }
 };
 

@@ -1,24 +1,37 @@
 // An operation bound to its buffers. Made by Node::Bind while an executor is planned; Forward and Backward
-// run on the step path and allocate nothing.
+// run on the step path and allocate nothing. Every member of the trainer's team calls them (see team.h); an
+// operation divides its rows, columns or heads by member.Share so that each bit is computed the same way
+// whoever computes it, and calls member.Barrier() between phases that depend on each other. The executor has
+// a barrier after each call.
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "kernels/shard_outer.h"
 #include "worker/engine/engine.h"
-#include "worker/engine/row_invariance.h"
+#include "worker/engine/team.h"
 
 namespace lockstep::engine {
 
 // What one pass over the graph is about.
 struct Pass {
   const float* weights = nullptr;  // flat
-  bool training = false;           // dropout on
-  int64_t rows = 0;                // forward computes rows [0, rows)
+  bool training = false;           // dropout on, batch statistics
+  int64_t rows = 0;                // forward computes rows [0, rows); a row is one sample
   int64_t step = 0;
-  const kernels::ShardTree* tree = nullptr;  // backward: the local shards, their rows and nodes
-  float* node_sums = nullptr;                // backward: (nodes, gradient_size)
+  int batch_rows = 0;  // real rows of the whole batch, over all ranks
+  const kernels::ShardTree* tree =
+      nullptr;                 // training: the local shards, their rows and nodes; see Positions
+  float* node_sums = nullptr;  // backward: (nodes, gradient_size)
   int64_t gradient_size = 0;
+};
+
+// Where the gradient of one input goes.
+struct InputGradient {
+  float* data =
+      nullptr;  // null where nobody wants it, or where it already is the output's gradient (PassesGradient)
+  bool add = false;  // add to what is there instead of overwriting; only where Node::AddsInputGradient
 };
 
 // What Bind has to work with. The pointers stay valid for the executor's life.
@@ -27,24 +40,38 @@ class OpContext {
   int64_t rows = 0;  // capacity: local shards * rows_per_shard
   int64_t rows_per_shard = 0;
   int64_t first_row = 0;  // the global row of local row 0
+  int shards = 0;         // local ones
+  int threads = 1;
   uint64_t seed = 0;
-  int node = 0;                      // position in the graph
-  const float* input = nullptr;      // (rows, input width)
-  float* input_gradient = nullptr;   // null where nobody wants it
+  int node = 0;  // position in the graph
+  Precision precision = Precision::kFp32;
+  std::vector<const float*> inputs;  // each (rows, its width); tokens are int32
+  std::vector<InputGradient> input_gradients;
   float* output = nullptr;           // (rows, output width)
-  float* output_gradient = nullptr;  // may be overwritten by Backward
+  float* output_gradient = nullptr;  // may be overwritten by Backward if Node::OverwritesOutputGradient
   float* workspace = nullptr;
+  float* scratch = nullptr;
   const Parameter* parameters = nullptr;
 
+  const float* input() const { return inputs[0]; }
+  const int32_t* tokens(int i = 0) const { return reinterpret_cast<const int32_t*>(inputs[i]); }
   const Parameter& parameter(int number) const { return parameters[number]; }
 };
 
 class Op {
  public:
   virtual ~Op() = default;
-  virtual void Forward(const Pass& pass) = 0;
-  // Reads output_gradient; writes input_gradient (if wanted) and this op's slices of node_sums.
-  virtual void Backward(const Pass& pass) = 0;
+  virtual void Forward(const Pass& pass, const Member& member) = 0;
+  // Reads output_gradient; writes input_gradients (where wanted) and this op's slices of node_sums, for each
+  // node. Rows of a shard beyond its real ones hold anything finite: they must not reach node_sums.
+  virtual void Backward(const Pass& pass, const Member& member) = 0;
 };
+
+// The tree for matrices with `positions` rows for each sample, as a sequence (T, C) or an image (H, W, C) is.
+inline kernels::ShardTree Positions(const kernels::ShardTree& tree, int64_t positions) {
+  kernels::ShardTree out = tree;
+  out.positions = tree.positions * static_cast<int>(positions);
+  return out;
+}
 
 }  // namespace lockstep::engine

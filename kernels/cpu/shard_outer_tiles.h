@@ -1,0 +1,117 @@
+// The tiles of a shard outer product: each is computed for every shard from packed panels, and its leaves are
+// added in the order of the tree while they are in the first-level cache. `Packing` says how panels are
+// filled, `Arithmetic` how multiplied.
+#pragma once
+
+#include "kernels/cpu/isa.h"
+#include "kernels/cpu/pack.h"
+#include "kernels/cpu/panel_tile.h"
+#include "kernels/shard_outer.h"
+
+namespace lockstep::kernels::cpu::LOCKSTEP_ISA {
+namespace {
+
+constexpr int64_t kOuterRows = 96 / kTileRows * kTileRows;
+
+inline void AddTiles(const Tile& left, Tile& right) {
+#pragma GCC unroll 12
+  for (int i = 0; i < kTileRows; ++i) {
+    right.at[i][0] = Add(left.at[i][0], right.at[i][0]);
+    right.at[i][1] = Add(left.at[i][1], right.at[i][1]);
+  }
+}
+
+// What `add` contributes to rows [i, i + rows) and columns [j, j + columns) of this shard's leaf.
+inline void AddLeafRows(const ShardTree& tree, int shard, const LeafRows& add, int64_t i, int rows, int64_t j,
+                        int columns, Tile& tile) {
+  const int32_t* begin = add.order + tree.first(shard);
+  int64_t low = 0, high = tree.count(shard);
+  while (low < high) {
+    const int64_t middle = (low + high) / 2;
+    if (add.tokens[begin[middle]] < i) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  for (; low < tree.count(shard) && add.tokens[begin[low]] < i + rows; ++low) {
+    const int row = static_cast<int>(add.tokens[begin[low]] - i);
+    Tile more;
+    LoadTile(add.values + begin[low] * add.ld + j, add.ld, 1, columns, more);
+    tile.at[row][0] = Add(tile.at[row][0], more.at[0][0]);
+    tile.at[row][1] = Add(tile.at[row][1], more.at[0][1]);
+  }
+}
+
+template <class Arithmetic, class Packing>
+void OuterProductTiles(const ShardTree& tree, const OuterProduct& product, float* scratch) {
+  const int shards = tree.shards();
+  int64_t steps = 0;  // of all shards
+  for (int s = 0; s < shards; ++s) steps += Packing::Steps(tree.count(s));
+  if (steps == 0) steps = 1;
+  int64_t block_columns = Smaller(512, 131072 / steps) / kTileColumns * kTileColumns;
+  if (block_columns < kTileColumns) block_columns = kTileColumns;
+  float* const packed_a = scratch;
+  float* const packed_b = scratch + (steps * kOuterRows + 15) / 16 * 16;
+
+  for (int64_t j = product.column_begin; j < product.column_end; j += block_columns) {
+    const int64_t n = Smaller(block_columns, product.column_end - j);
+    for (int64_t jr = 0; jr < n; jr += kTileColumns) {
+      float* out = packed_b + jr * steps;
+      for (int s = 0; s < shards; ++s) {
+        Packing::template Along<kTileColumns>(tree.count(s), Smaller(kTileColumns, n - jr),
+                                              product.b + tree.first(s) * product.ldb + j + jr, product.ldb,
+                                              out);
+        out += Packing::Steps(tree.count(s)) * kTileColumns;
+      }
+    }
+    for (int64_t i = product.row_begin; i < product.row_end; i += kOuterRows) {
+      const int64_t m = Smaller(kOuterRows, product.row_end - i);
+      for (int64_t ir = 0; ir < m; ir += kTileRows) {
+        float* out = packed_a + ir * steps;
+        for (int s = 0; s < shards; ++s) {
+          Packing::template Along<kTileRows>(tree.count(s), Smaller(kTileRows, m - ir),
+                                             product.a + tree.first(s) * product.lda + i + ir, product.lda,
+                                             out);
+          out += Packing::Steps(tree.count(s)) * kTileRows;
+        }
+      }
+      for (int64_t jr = 0; jr < n; jr += kTileColumns) {
+        const int columns = static_cast<int>(Smaller(kTileColumns, n - jr));
+        for (int64_t ir = 0; ir < m; ir += kTileRows) {
+          const int rows = static_cast<int>(Smaller(kTileRows, m - ir));
+          const float* a = packed_a + ir * steps;
+          const float* b = packed_b + jr * steps;
+          Tile stack[kMaxTreeDepth];
+          int shard = 0;
+          for (int node = 0; node < tree.nodes; ++node) {
+            int depth = 0;
+            for (unsigned leaf = 1; shard < tree.node_end[node]; ++shard, ++leaf) {
+              const int64_t k = Packing::Steps(tree.count(shard));
+              Tile sum;
+              Clear(sum);
+              Accumulate<Arithmetic>(k, a, b, sum);
+              a += k * kTileRows;
+              b += k * kTileColumns;
+              if (product.add.order != nullptr) {
+                AddLeafRows(tree, shard, product.add, i + ir, rows, j + jr, columns, sum);
+              }
+              for (unsigned count = leaf; count % 2 == 0; count /= 2) AddTiles(stack[--depth], sum);
+              stack[depth++] = sum;
+            }
+            for (; depth > 1; --depth) {
+              Tile sum = stack[depth - 1];
+              AddTiles(stack[depth - 2], sum);
+              stack[depth - 2] = sum;
+            }
+            StoreTile(stack[0], product.out + node * product.node_stride + (i + ir) * product.n + j + jr,
+                      product.n, rows, columns);
+          }
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace lockstep::kernels::cpu::LOCKSTEP_ISA
