@@ -25,19 +25,27 @@ void Flops(benchmark::State& state, double per_call) {
                                                benchmark::Counter::kIs1000);
 }
 
+// Arguments: m, n, k, b transposed, bf16.
 void Gemm(benchmark::State& state) {
   cpu::PrepareThread();
   const int64_t m = state.range(0), n = state.range(1), k = state.range(2);
-  std::vector<float> a = Values(m * k), b = Values(k * n), c(m * n);
-  for (auto _ : state) cpu::Gemm(m, n, k, a.data(), k, b.data(), n, c.data(), n);
-  Flops(state, 2.0 * m * n * k);
+  const GemmType type = state.range(4) ? GemmType::kBf16 : GemmType::kFp32;
+  if (state.range(4) && !cpu::HasBf16()) return state.SkipWithError("no AVX512_BF16");
+  std::vector<float> a = Values(m * k), b = Values(k * n), c(m * n), scratch(kGemmScratch);
+  const bool transposed = state.range(3) != 0;
+  const GemmArguments arguments{m,          n,        k, a.data(), k, b.data(), transposed ? k : n,
+                                transposed, c.data(), n, false};
+  for (auto _ : state) cpu::Gemm(type, arguments, scratch.data());
+  Flops(state, 2.0 * static_cast<double>(m * n * k));
 }
 BENCHMARK(Gemm)
-    ->Args({64, 128, 64})
-    ->Args({64, 64, 128})
-    ->Args({64, 10, 64})
-    ->Args({8, 128, 64})
-    ->Args({512, 1024, 1024});
+    ->Args({64, 128, 64, 1, 0})
+    ->Args({64, 64, 128, 0, 0})
+    ->Args({768, 512, 128, 1, 0})
+    ->Args({256, 3072, 768, 1, 0})
+    ->Args({256, 768, 3072, 0, 0})
+    ->Args({256, 3072, 768, 1, 1})
+    ->Args({256, 768, 3072, 0, 1});
 
 void Transpose(benchmark::State& state) {
   const int64_t rows = state.range(0), columns = state.range(1);
@@ -54,7 +62,9 @@ void ShardOuterProduct(benchmark::State& state) {
   std::vector<int> counts(8, static_cast<int>(rows));
   const int end = 8;
   const ShardTree tree{static_cast<int>(rows), counts.data(), 1, &end};
-  for (auto _ : state) cpu::ShardOuterProduct(tree, m, n, a.data(), m, b.data(), n, out.data(), 0);
+  std::vector<float> scratch(OuterProductScratch(8 * rows));
+  const OuterProduct product{m, n, a.data(), m, b.data(), n, out.data(), 0, 0, m, 0, n, {}};
+  for (auto _ : state) cpu::ShardOuterProduct(GemmType::kFp32, tree, product, scratch.data());
   Flops(state, 2.0 * 8 * rows * m * n);
 }
 BENCHMARK(ShardOuterProduct)

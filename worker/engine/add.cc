@@ -14,7 +14,7 @@ class AddOp final : public Op {
   AddOp(int64_t width, const OpContext& context) : width_(width), context_(context) {}
 
   void Forward(const Pass& pass, const Member& member) override {
-    const Share share = member.Share(pass.rows * width_, 16);
+    const Range share = member.Share(pass.rows * width_, 16);
     const int64_t count = share.end - share.begin;
     std::memcpy(context_.output + share.begin, context_.inputs[0] + share.begin,
                 static_cast<size_t>(count) * sizeof(float));
@@ -22,7 +22,7 @@ class AddOp final : public Op {
   }
 
   void Backward(const Pass& pass, const Member& member) override {
-    const Share share = member.Share(pass.rows * width_, 16);
+    const Range share = member.Share(pass.rows * width_, 16);
     const int64_t count = share.end - share.begin;
     const float* dy = context_.output_gradient + share.begin;
     for (const InputGradient& dx : context_.input_gradients) {

@@ -18,7 +18,7 @@ class DropoutOp final : public Op {
         mask_(reinterpret_cast<uint8_t*>(context.workspace)) {}
 
   void Forward(const Pass& pass, const Member& member) override {
-    const Share share = member.Share(pass.rows);
+    const Range share = member.Share(pass.rows);
     const int64_t first = share.begin * width_, count = (share.end - share.begin) * width_;
     if (!pass.training) {
       std::memcpy(context_.output + first, context_.input() + first,
@@ -37,7 +37,7 @@ class DropoutOp final : public Op {
   void Backward(const Pass& pass, const Member& member) override {
     float* const dx = context_.input_gradients[0].data;
     if (dx == nullptr) return;
-    const Share share = member.Share(pass.rows);
+    const Range share = member.Share(pass.rows);
     const int64_t first = share.begin * width_, count = (share.end - share.begin) * width_;
     kernels::cpu::DropoutBackward(probability_, count, mask_ + first, context_.output_gradient + first,
                                   dx + first);

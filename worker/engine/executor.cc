@@ -46,22 +46,6 @@ std::vector<Gap> Gaps(const Graph& graph) {
   return gaps;
 }
 
-struct Gap {
-  int64_t offset = 0, size = 0;
-};
-
-// What lies between the parameters of the flat buffer.
-std::vector<Gap> Gaps(const Graph& graph) {
-  std::vector<Gap> gaps;
-  int64_t at = 0;
-  for (auto parameter = graph.parameters.rbegin(); parameter != graph.parameters.rend(); ++parameter) {
-    if (parameter->offset > at) gaps.push_back({at, parameter->offset - at});
-    at = parameter->offset + parameter->size;
-  }
-  if (graph.flat_size > at) gaps.push_back({at, graph.flat_size - at});
-  return gaps;
-}
-
 int Threads(const ExecutorOptions& options) { return options.team == nullptr ? 1 : options.team->size(); }
 
 Extent ExtentOf(const ExecutorOptions& options) {
@@ -134,7 +118,7 @@ class GraphExecutor final : public Executor {
         ops_[i]->Backward(pass, member);
         member.Barrier();
         for (const Addition& addition : additions_[i]) {
-          const Share share = member.Share(addition.count, 16);
+          const Range share = member.Share(addition.count, 16);
           kernels::cpu::TreeAddInto(share.end - share.begin, addition.from + share.begin,
                                     addition.to + share.begin);
         }

@@ -58,7 +58,7 @@ class LinearOp final : public Op {
     float* gradient = context_.output_gradient;
     const int64_t rows = pass.rows * shape_.positions;
     if (shape_.activation != Activation::kIdentity) {
-      const Share share = member.Share(rows * shape_.outputs, 16);
+      const Range share = member.Share(rows * shape_.outputs, 16);
       const float* saved = HasProduct(shape_) ? product_ : context_.output;
       kernels::cpu::ActivationBackward(shape_.activation, share.end - share.begin, saved + share.begin,
                                        gradient + share.begin, gradient + share.begin);
@@ -81,7 +81,7 @@ class LinearOp final : public Op {
     product.column_end = part.columns.end;
     kernels::cpu::ShardOuterProduct(type_, tree, product, Scratch(member));
     if (bias_ >= 0) {
-      const Share columns = member.Share(shape_.outputs, 16);
+      const Range columns = member.Share(shape_.outputs, 16);
       kernels::cpu::ShardColumnSum(tree, columns.begin, columns.end, gradient, shape_.outputs,
                                    pass.node_sums + bias_, pass.gradient_size);
     }
@@ -94,7 +94,7 @@ class LinearOp final : public Op {
 
  private:
   struct Rectangle {
-    Share rows, columns;
+    Range rows, columns;
   };
   // The longer side is divided.
   static Rectangle PartOf(const Member& member, int64_t rows, int64_t columns) {

@@ -16,7 +16,7 @@ class RowLoss : public LossOp {
 
   void Run(const Member& member, const kernels::ShardTree& tree, float scale, const int32_t* classes,
            const float* targets, float* outputs, float* stats, int64_t stride) override {
-    const Share share = member.Share(tree.shards() * tree.first(1));
+    const Range share = member.Share(tree.shards() * tree.first(1));
     for (int s = 0; s < tree.shards(); ++s) {
       const int64_t begin = std::max(tree.first(s), share.begin);
       const int64_t real = std::clamp(tree.first(s) + tree.count(s), begin, std::max(begin, share.end));
@@ -32,12 +32,12 @@ class RowLoss : public LossOp {
         stats_[r * kStats + kCorrect] = correct_[r];
       }
     }
-    kernels::cpu::ShardColumnSum(tree, kStats, stats_.data(), kStats, stats, stride);
+    kernels::cpu::ShardColumnSum(tree, 0, kStats, stats_.data(), kStats, stats, stride);
   }
 
   void Losses(const Member& member, int64_t rows, const int32_t* classes, const float* targets,
               float* outputs, float* losses, float* correct) override {
-    const Share share = member.Share(rows);
+    const Range share = member.Share(rows);
     Rows(share.begin, share.end - share.begin, 0.0f, classes, targets, outputs, losses, correct);
   }
 

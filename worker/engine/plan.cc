@@ -20,6 +20,52 @@ std::vector<std::vector<int>> Consumers(const Graph& graph) {
   return consumers;
 }
 
+// Which values' gradients are one piece of memory. A value joins the group of a node's output if nobody
+// writes to that memory while another member still needs what is in it: a member is read for the last time by
+// its producer, and written by its consumers before the node through which it joined.
+struct Groups {
+  Groups(const Graph& model, const std::vector<int>& producers, const std::vector<std::vector<int>>& readers)
+      : of(model.values.size()), graph(model), producer(producers), consumers(readers), members(of.size()) {
+    for (size_t v = 0; v < of.size(); ++v) {
+      of[v] = static_cast<int>(v);
+      members[v] = {static_cast<int>(v)};
+    }
+  }
+
+  // Through node i, whose gradient passes to it unchanged.
+  bool Join(int v, int i) {
+    const int y = graph.nodes[i]->output;
+    const auto& readers = consumers[v];
+    if (producer[v] < 0 || readers.back() != i || std::count(readers.begin(), readers.end(), i) > 1)
+      return false;
+    for (const int u : members[of[y]]) {
+      if (u != y && !(Undisturbed(u, v) && Undisturbed(v, u))) return false;
+      if (u != y && Overwrites(u) && producer[v] < producer[u]) return false;
+      if (Overwrites(v) && producer[u] < producer[v]) return false;
+    }
+    members[of[y]].push_back(v);
+    of[v] = of[y];
+    return true;
+  }
+
+  std::vector<int> of;  // the group of each value: its first member
+
+ private:
+  // Is `u` read before any of the other consumers of `writer` writes?
+  bool Undisturbed(int u, int writer) const {
+    for (size_t c = 0; c + 1 < consumers[writer].size(); ++c) {
+      if (consumers[writer][c] >= producer[u]) return false;
+    }
+    return true;
+  }
+  bool Overwrites(int v) const { return graph.nodes[producer[v]]->OverwritesOutputGradient(); }
+
+  const Graph& graph;
+  const std::vector<int>& producer;
+  const std::vector<std::vector<int>>& consumers;
+  std::vector<std::vector<int>> members;
+};
+
 }  // namespace
 
 ExecutionPlan::ExecutionPlan(const Graph& graph, const Extent& extent) {
@@ -41,40 +87,17 @@ ExecutionPlan::ExecutionPlan(const Graph& graph, const Extent& extent) {
   }
 
   // Gradients that share memory, decided from the end, so that a chain of adds becomes one group.
-  std::vector<int> group(count);
-  for (size_t v = 0; v < count; ++v) group[v] = static_cast<int>(v);
+  Groups groups(graph, producer, consumers);
   std::vector<std::vector<bool>> shares(n);
   for (int i = n - 1; i >= 0; --i) {
     const Node& node = *graph.nodes[i];
     shares[i].assign(node.inputs.size(), false);
     if (!node.PassesGradient() || !wanted[node.output]) continue;
-    // The input that was made first may go on collecting in this memory once the others' producers have read
-    // it.
-    std::vector<size_t> order(node.inputs.size());
-    for (size_t k = 0; k < order.size(); ++k) order[k] = k;
-    std::sort(order.begin(), order.end(),
-              [&](size_t a, size_t b) { return producer[node.inputs[a]] < producer[node.inputs[b]]; });
-    for (size_t k = 0; k < order.size(); ++k) {
-      const int v = node.inputs[order[k]];
-      if (!wanted[v] || producer[v] < 0 || consumers[v].back() != i ||
-          std::count(node.inputs.begin(), node.inputs.end(), v) > 1) {
-        continue;
-      }
-      bool safe = true;
-      if (k > 0) {
-        safe = consumers[v].size() == 1 && !graph.nodes[producer[v]]->OverwritesOutputGradient();
-        // Others of the group that are written before this one's producer has read it?
-        for (size_t other = 0; safe && other < k; ++other) {
-          const int u = node.inputs[order[other]];
-          for (const int c : consumers[u]) safe &= c == i || c < producer[v];
-        }
-      }
-      if (safe) {
-        group[v] = group[node.output];
-        shares[i][order[k]] = true;
-      }
+    for (size_t k = 0; k < node.inputs.size(); ++k) {
+      shares[i][k] = wanted[node.inputs[k]] && groups.Join(node.inputs[k], i);
     }
   }
+  const std::vector<int>& group = groups.of;
 
   // The lifetimes of values.
   std::vector<int> made(count, 0), last(count, 0);

@@ -18,7 +18,7 @@
 
 namespace lockstep::engine {
 
-struct Share {
+struct Range {
   int64_t begin = 0, end = 0;
   bool empty() const { return begin >= end; }
 };
@@ -31,7 +31,7 @@ class Member {
   int count = 1;
 
   // This member's part of [0, n), cut at multiples of `grain`.
-  Share Share(int64_t n, int64_t grain = 1) const {
+  Range Share(int64_t n, int64_t grain = 1) const {
     const int64_t grains = (n + grain - 1) / grain;
     const int64_t begin = grains * index / count * grain, end = grains * (index + 1) / count * grain;
     return {begin < n ? begin : n, end < n ? end : n};

@@ -14,8 +14,10 @@ TEST(Team, ShareIsMissedOrTakenTwice) {
       for (const int grain : {1, 16}) {
         std::vector<int> taken(n, 0);
         team.Run([&](const Member& member) {
-          const Share share = member.Share(n, grain);
-          if (!share.empty()) EXPECT_EQ(share.begin % grain, 0);
+          const Range share = member.Share(n, grain);
+          if (!share.empty()) {
+            EXPECT_EQ(share.begin % grain, 0);
+          }
           for (int64_t i = share.begin; i < share.end; ++i) ++taken[i];
         });
         EXPECT_EQ(taken, std::vector<int>(n, 1)) << size << " members, " << n;

@@ -90,7 +90,9 @@ class TestJob {
       for (int r = 0; r < rows_per_shard; ++r) {
         const int to = local * rows_per_shard + r, from = s * rows_per_shard + r;
         std::copy_n(x.begin() + from * features, features, executor->features() + to * features);
-        std::copy_n(targets.begin() + from * outputs, outputs, executor->targets() + to * outputs);
+        if (task == v1::TASK_REGRESSION) {
+          std::copy_n(targets.begin() + from * outputs, outputs, executor->targets() + to * outputs);
+        }
         executor->classes()[to] = classes[from];
       }
     }
