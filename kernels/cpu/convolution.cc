@@ -9,12 +9,12 @@
 #include "kernels/convolution.h"
 
 #include "kernels/cpu/convolution_block.h"
+#include "kernels/cpu/convolution_tile.h"
 #include "kernels/cpu/image_variants.h"
+#include "kernels/cpu/winograd.h"
 
 namespace lockstep::kernels::cpu::LOCKSTEP_ISA {
 namespace {
-
-constexpr int kTilePixels = kLanes == 16 ? 14 : 6;  // with two vectors each: as many as the registers hold
 
 // One direction of a convolution.
 struct Direction {
@@ -53,13 +53,6 @@ Direction DirectionOf(const ConvolutionShape& s, bool backward) {
   d.sorts = 1, d.part = Quotient(s.width, s.stride) + before + after;
   return d;
 }
-
-// The taps of a phase: where the source pixel lies in the copy, and which weight goes with it.
-struct Taps {
-  int64_t count = 0;
-  int64_t offset[kMaxTaps];  // floats
-  int64_t weight[kMaxTaps];  // kh * kernel + kw
-};
 
 void TapsOf(const ConvolutionShape& s, const Direction& d, bool backward, int64_t row_phase,
             int64_t column_phase, Taps* taps) {
@@ -129,87 +122,6 @@ void CopyPiece(const Direction& d, const Piece& piece, int64_t first, int64_t li
   }
 }
 
-// What is fixed for all tiles of a block of channels.
-struct Sum {
-  const Taps* taps;
-  int64_t chunk;     // floats between chunks of the copy
-  int64_t channels;  // to sum over
-  const float* weights;
-  int64_t valid;      // channels of the block that exist
-  const float* bias;  // of the block, or null
-  bool relu, add;
-  int64_t pixel_stride;  // of the result, in floats
-};
-
-void Finish(const Sum& sum, int64_t lane, Vector value, float* to) {
-  float parts[kLanes];
-  if (sum.valid >= lane + kLanes) {
-    if (sum.bias != nullptr) value = Add(value, Load(sum.bias + lane));
-    if (sum.add) value = Add(Load(to + lane), value);
-    if (sum.relu) value = Relu(value);
-    return Store(to + lane, value);
-  }
-  Store(parts, value);
-  for (int64_t i = 0; lane + i < sum.valid; ++i) {
-    float part = parts[i];
-    if (sum.bias != nullptr) part = part + sum.bias[lane + i];
-    if (sum.add) part = to[lane + i] + part;
-    if (sum.relu) part = part < 0.0f ? 0.0f : part;
-    to[lane + i] = part;
-  }
-}
-
-template <int kPixels, int kVectors>
-void Tile(const Sum& sum, const float* copy, float* result) {
-  Vector total[kPixels][kVectors];
-  for (auto& pixel : total) {
-    for (auto& vector : pixel) vector = Splat(0.0f);
-  }
-  const float* weights = sum.weights;
-  for (int64_t left = sum.channels; left > 0; left -= kChunk, copy += sum.chunk) {
-    const int64_t lanes = Least(left, kChunk);
-    for (int64_t tap = 0; tap < sum.taps->count; ++tap) {
-      const float* from = copy + sum.taps->offset[tap];
-      for (int64_t i = 0; i < lanes; ++i, weights += kVectors * kLanes) {
-        Vector weight[kVectors];
-        for (int v = 0; v < kVectors; ++v) weight[v] = Load(weights + v * kLanes);
-        for (int p = 0; p < kPixels; ++p) {
-          const Vector pixel = Splat(from[p * kChunk + i]);
-          for (int v = 0; v < kVectors; ++v) total[p][v] = MultiplyAdd(pixel, weight[v], total[p][v]);
-        }
-      }
-    }
-  }
-  for (int p = 0; p < kPixels; ++p) {
-    for (int v = 0; v < kVectors; ++v) Finish(sum, v * kLanes, total[p][v], result + p * sum.pixel_stride);
-  }
-}
-
-template <int kVectors>
-void Line(const Sum& sum, int64_t pixels, const float* copy, float* result) {
-  using Function = void (*)(const Sum&, const float*, float*);
-#if defined(__AVX512F__)
-  static constexpr Function kTiles[kTilePixels] = {
-      Tile<1, kVectors>,  Tile<2, kVectors>,  Tile<3, kVectors>,  Tile<4, kVectors>, Tile<5, kVectors>,
-      Tile<6, kVectors>,  Tile<7, kVectors>,  Tile<8, kVectors>,  Tile<9, kVectors>, Tile<10, kVectors>,
-      Tile<11, kVectors>, Tile<12, kVectors>, Tile<13, kVectors>, Tile<14, kVectors>};
-#else
-  static constexpr Function kTiles[kTilePixels] = {Tile<1, kVectors>, Tile<2, kVectors>, Tile<3, kVectors>,
-                                                   Tile<4, kVectors>, Tile<5, kVectors>, Tile<6, kVectors>};
-#endif
-  // Tiles of nearly one size: a narrow one waits for its few chains of additions.
-  for (int64_t tiles = Quotient(pixels, kTilePixels); tiles > 0; --tiles) {
-    const int64_t size = Quotient(pixels, tiles);
-    kTiles[size - 1](sum, copy, result);
-    copy += size * kChunk;
-    result += size * sum.pixel_stride;
-    pixels -= size;
-  }
-}
-
-// Channels that a block of `valid` real ones takes: one vector where that is enough.
-int64_t Padded(int64_t valid) { return valid > kLanes ? kBlock : kLanes; }
-
 void Run(const ConvolutionShape& s, bool backward, int64_t begin, int64_t end, const float* source,
          const float* packed, const ConvolutionEnd& last, bool add, float* result, float* scratch) {
   const Direction d = DirectionOf(s, backward);
@@ -268,6 +180,7 @@ int64_t Blocks(const ConvolutionShape& s, bool backward) {
 }  // namespace
 
 int64_t ConvolutionPackedSize(const ConvolutionShape& s) {
+  if (WinogradApplies(s)) return WinogradPackedSize(s);
   const auto size = [&](int64_t sums, int64_t results) {
     const int64_t tail = results % kBlock;
     return s.groups * s.kernel * s.kernel * sums * (results - tail + (tail > 0 ? Padded(tail) : 0));
@@ -283,6 +196,7 @@ int64_t ConvolutionPackUnits(const ConvolutionShape& s, bool backward) {
 // [group][block][phase][chunk][tap][summed channel of the chunk][channel of the block]
 void ConvolutionPack(const ConvolutionShape& s, bool backward, int64_t begin, int64_t end,
                      const float* weights, float* packed) {
+  if (WinogradApplies(s)) return WinogradPack(s, backward, begin, end, weights, packed);
   const Direction d = DirectionOf(s, backward);
   const int64_t blocks = Blocks(s, backward), area = s.kernel * s.kernel;
   const int64_t inputs = s.channels / s.groups, outputs = s.outputs / s.groups;
@@ -311,17 +225,20 @@ void ConvolutionPack(const ConvolutionShape& s, bool backward, int64_t begin, in
 }
 
 int64_t ConvolutionScratch(const ConvolutionShape& s) {
+  if (WinogradApplies(s)) return WinogradScratch(s);
   const Piece forward = PieceOf(DirectionOf(s, false)), backward = PieceOf(DirectionOf(s, true));
   return Most(forward.images * forward.image, backward.images * backward.image);
 }
 
 void ConvolutionForward(const ConvolutionShape& s, int64_t begin, int64_t end, const float* x,
                         const float* packed, const ConvolutionEnd& last, float* y, float* scratch) {
+  if (WinogradApplies(s)) return WinogradRun(s, false, begin, end, x, packed, last, false, y, scratch);
   Run(s, false, begin, end, x, packed, last, false, y, scratch);
 }
 
 void ConvolutionInputGradient(const ConvolutionShape& s, int64_t begin, int64_t end, const float* dy,
                               const float* packed, bool add, float* dx, float* scratch) {
+  if (WinogradApplies(s)) return WinogradRun(s, true, begin, end, dy, packed, {}, add, dx, scratch);
   Run(s, true, begin, end, dy, packed, {}, add, dx, scratch);
 }
 

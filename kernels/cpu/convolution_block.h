@@ -24,12 +24,15 @@ inline int64_t OutWidth(const ConvolutionShape& s) {
   return (s.width + 2 * s.padding - s.kernel) / s.stride + 1;
 }
 
-// max(x, 0); NaN stays NaN.
+// Relu: max(x, 0); NaN stays NaN.
 #if defined(__AVX512F__)
+inline Vector Subtract(Vector a, Vector b) { return _mm512_sub_ps(a, b); }
 inline Vector Relu(Vector x) { return _mm512_maskz_max_ps(0xffff, _mm512_setzero_ps(), x); }
 #elif defined(__AVX2__)
+inline Vector Subtract(Vector a, Vector b) { return _mm256_sub_ps(a, b); }
 inline Vector Relu(Vector x) { return _mm256_max_ps(_mm256_setzero_ps(), x); }
 #else
+inline Vector Subtract(Vector a, Vector b) { return _mm_sub_ps(a, b); }
 inline Vector Relu(Vector x) { return _mm_max_ps(_mm_setzero_ps(), x); }
 #endif
 

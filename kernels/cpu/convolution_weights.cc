@@ -5,7 +5,9 @@
 
 #include "kernels/convolution.h"
 #include "kernels/cpu/convolution_block.h"
+#include "kernels/cpu/convolution_tree.h"
 #include "kernels/cpu/image_variants.h"
+#include "kernels/cpu/winograd.h"
 
 namespace lockstep::kernels::cpu::LOCKSTEP_ISA {
 namespace {
@@ -131,16 +133,6 @@ void AddBias(int64_t pixels, bool fresh, const float* gradient, float* sums) {
   }
 }
 
-void AddInto(int64_t count, const float* right, float* left) {
-  for (int64_t i = 0; i < count; i += kLanes) Store(left + i, Add(Load(left + i), Load(right + i)));
-}
-
-int64_t Depth(int64_t shards) {
-  int64_t depth = 1;
-  for (; shards > 0; shards /= 2) ++depth;
-  return depth;
-}
-
 // A row of sums for the bias follows those of the pairs.
 int64_t SumsSize(const ConvolutionShape& s) {
   return (Least(kChunk, s.channels / s.groups) * s.kernel * s.kernel + 1) * kBlock;
@@ -152,7 +144,7 @@ void RunUnit(const ConvolutionShape& s, const ShardTree& tree, int64_t number, c
   const Piece piece = PieceOf(s);
   const int64_t out_rows = OutHeight(s), out_columns = OutWidth(s), area = s.kernel * s.kernel;
   const bool with_bias = db != nullptr && unit.input == 0;
-  const int64_t size = SumsSize(s), used = (unit.pairs + (with_bias ? 1 : 0)) * kBlock;
+  const int64_t size = (unit.pairs + (with_bias ? 1 : 0)) * kBlock;
   float* const input = scratch;
   float* const gradient = input + piece.lines * piece.columns * kChunk;
   float* const stack = gradient + piece.rows * out_columns * kBlock;  // the tree's open subtrees
@@ -161,56 +153,47 @@ void RunUnit(const ConvolutionShape& s, const ShardTree& tree, int64_t number, c
     const int64_t tap = pair % area;
     offsets[pair] = (tap / s.kernel * piece.columns + tap % s.kernel) * unit.inputs + pair / area;
   }
-  int shard = 0;
-  for (int node = 0; node < tree.nodes; ++node) {
-    int depth = 0;
-    for (unsigned leaf = 1; shard < tree.node_end[node]; ++shard, ++leaf) {
-      float* const sums = stack + depth * size;
-      bool fresh = true;
-      for (int64_t n = int64_t{shard} * tree.rows_per_shard, last = n + tree.rows[shard]; n < last; ++n) {
-        for (int64_t row = 0; row < out_rows; row += piece.rows, fresh = false) {
-          const int64_t rows = Least(piece.rows, out_rows - row);
-          CopyInput(s, unit, piece, row * s.stride - s.padding, (rows - 1) * s.stride + s.kernel,
-                    x + n * s.height * s.width * s.channels, input);
-          CopyGradient(s, unit, rows * out_columns, dy + (n * out_rows + row) * out_columns * s.outputs,
-                       gradient);
-          const Operands op{input,
-                            gradient,
-                            rows,
-                            out_columns,
-                            s.stride * unit.inputs,
-                            s.stride * piece.columns * unit.inputs};
-          AddPiece(op, unit.pairs, offsets, fresh, sums);
-          if (with_bias) AddBias(rows * out_columns, fresh, gradient, sums + unit.pairs * kBlock);
-        }
-      }
-      if (fresh) Clear(used, sums);  // a shard without rows
-      ++depth;
-      for (unsigned count = leaf; count % 2 == 0; count /= 2, --depth) {
-        AddInto(used, stack + (depth - 1) * size, stack + (depth - 2) * size);
+  const auto leaf = [&](int shard, float* sums) {
+    bool fresh = true;
+    for (int64_t n = int64_t{shard} * tree.rows_per_shard, last = n + tree.rows[shard]; n < last; ++n) {
+      for (int64_t row = 0; row < out_rows; row += piece.rows, fresh = false) {
+        const int64_t rows = Least(piece.rows, out_rows - row);
+        CopyInput(s, unit, piece, row * s.stride - s.padding, (rows - 1) * s.stride + s.kernel,
+                  x + n * s.height * s.width * s.channels, input);
+        CopyGradient(s, unit, rows * out_columns, dy + (n * out_rows + row) * out_columns * s.outputs,
+                     gradient);
+        const Operands op{input,
+                          gradient,
+                          rows,
+                          out_columns,
+                          s.stride * unit.inputs,
+                          s.stride * piece.columns * unit.inputs};
+        AddPiece(op, unit.pairs, offsets, fresh, sums);
+        if (with_bias) AddBias(rows * out_columns, fresh, gradient, sums + unit.pairs * kBlock);
       }
     }
-    for (; depth > 1; --depth) {
-      AddInto(used, stack + (depth - 1) * size, stack + (depth - 2) * size);
+    if (fresh) Clear(size, sums);  // a shard without rows
+  };
+  const int64_t first_output = unit.group * (s.outputs / s.groups) + unit.output,
+                inputs = s.channels / s.groups;
+  SumTree(tree, size, stack, leaf, [&](int node, const float* sums) {
+    float* out = dw + node * node_stride + (first_output * inputs + unit.input) * area;
+    for (int64_t o = 0; o < unit.outputs; ++o, out += inputs * area) {
+      for (int64_t pair = 0; pair < unit.pairs; ++pair) out[pair] = sums[pair * kBlock + o];
     }
-    float* out =
-        dw + node * node_stride +
-        ((unit.group * (s.outputs / s.groups) + unit.output) * (s.channels / s.groups) + unit.input) * area;
-    for (int64_t o = 0; o < unit.outputs; ++o, out += s.channels / s.groups * area) {
-      for (int64_t pair = 0; pair < unit.pairs; ++pair) out[pair] = stack[pair * kBlock + o];
-    }
-    if (with_bias) {
-      Copy(unit.outputs, stack + unit.pairs * kBlock,
-           db + node * node_stride + unit.group * (s.outputs / s.groups) + unit.output);
-    }
-  }
+    if (with_bias) Copy(unit.outputs, sums + unit.pairs * kBlock, db + node * node_stride + first_output);
+  });
 }
 
 }  // namespace
 
-int64_t ConvolutionWeightUnits(const ConvolutionShape& s) { return s.groups * Blocks(s) * Chunks(s); }
+int64_t ConvolutionWeightUnits(const ConvolutionShape& s) {
+  if (WinogradApplies(s)) return WinogradWeightUnits(s);
+  return s.groups * Blocks(s) * Chunks(s);
+}
 
 int64_t ConvolutionWeightScratch(const ConvolutionShape& s, int64_t shards) {
+  if (WinogradApplies(s)) return WinogradWeightScratch(s, shards);
   const Piece piece = PieceOf(s);
   return piece.lines * piece.columns * kChunk + piece.rows * OutWidth(s) * kBlock +
          Depth(shards) * SumsSize(s);
@@ -219,6 +202,9 @@ int64_t ConvolutionWeightScratch(const ConvolutionShape& s, int64_t shards) {
 void ConvolutionWeightGradient(const ConvolutionShape& s, const ShardTree& tree, int64_t begin, int64_t end,
                                const float* x, const float* dy, float* dw, float* db, int64_t node_stride,
                                float* scratch) {
+  if (WinogradApplies(s)) {
+    return WinogradWeightGradient(s, tree, begin, end, x, dy, dw, db, node_stride, scratch);
+  }
   for (int64_t unit = begin; unit < end; ++unit) {
     RunUnit(s, tree, unit, x, dy, dw, db, node_stride, scratch);
   }
