@@ -31,14 +31,15 @@ struct Sum {
   int64_t pixel_stride;  // of the result, in floats
 };
 
-void Finish(const Sum& sum, int64_t lane, Vector value, float* to) {
+inline Vector Ended(const Sum& sum, int64_t lane, Vector value, const float* to) {
+  if (sum.bias != nullptr) value = Add(value, Load(sum.bias + lane));
+  if (sum.add) value = Add(Load(to + lane), value);
+  return sum.relu ? Relu(value) : value;
+}
+
+// The block's last channels, fewer than a vector.
+__attribute__((noinline)) void FinishPart(const Sum& sum, int64_t lane, Vector value, float* to) {
   float parts[kLanes];
-  if (sum.valid >= lane + kLanes) {
-    if (sum.bias != nullptr) value = Add(value, Load(sum.bias + lane));
-    if (sum.add) value = Add(Load(to + lane), value);
-    if (sum.relu) value = Relu(value);
-    return Store(to + lane, value);
-  }
   Store(parts, value);
   for (int64_t i = 0; lane + i < sum.valid; ++i) {
     float part = parts[i];
@@ -47,6 +48,11 @@ void Finish(const Sum& sum, int64_t lane, Vector value, float* to) {
     if (sum.relu) part = part < 0.0f ? 0.0f : part;
     to[lane + i] = part;
   }
+}
+
+inline void Finish(const Sum& sum, int64_t lane, Vector value, float* to) {
+  if (sum.valid >= lane + kLanes) return Store(to + lane, Ended(sum, lane, value, to));
+  FinishPart(sum, lane, value, to);
 }
 
 template <int kPixels, int kVectors>

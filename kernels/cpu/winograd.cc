@@ -38,24 +38,25 @@ void TransformTiles(const Direction& d, int64_t first, int64_t count, const floa
   const float* pixels[kElements];
   for (int64_t t = 0; t < count; ++t) {
     const int64_t image = (first + t) / d.tiles.count(), tile = (first + t) % d.tiles.count();
-    FindInput(source + image * d.source_rows * d.source_columns * d.sums, d.source_rows, d.source_columns,
-              d.sums, tile / d.tiles.columns * 2 - d.padding, tile % d.tiles.columns * 2 - d.padding, pixels);
+    const bool inside = FindInput(source + image * d.source_rows * d.source_columns * d.sums, d.source_rows,
+                                  d.source_columns, d.sums, tile / d.tiles.columns * 2 - d.padding,
+                                  tile % d.tiles.columns * 2 - d.padding, pixels);
     for (int64_t c = 0; c < d.sums; c += kChunk) {
-      TransformChunk(pixels, c, d.sums, stride, to + (c / kChunk * count + t) * kChunk);
+      TransformChunk(pixels, inside, c, d.sums, stride, to + (c / kChunk * count + t) * kChunk);
     }
   }
 }
 
-// The results of one block of channels: products are [element][tile][kBlock].
+// The results of one block of channels: products are [element][tile][kBlock], `stride` between elements.
 void FinishTiles(const Direction& d, const Sum& sum, int64_t block, int64_t first, int64_t count,
-                 const float* products, float* result) {
+                 int64_t stride, const float* products, float* result) {
   for (int64_t t = 0; t < count; ++t) {
     const int64_t image = (first + t) / d.tiles.count(), tile = (first + t) % d.tiles.count();
     const int64_t row = tile / d.tiles.columns * 2, column = tile % d.tiles.columns * 2;
     float* to = result + ((image * d.result_rows + row) * d.result_columns + column) * d.results + block;
     for (int64_t lane = 0; lane < Padded(sum.valid); lane += kLanes) {
       Vector m[kElements], y[4];
-      for (int e = 0; e < kElements; ++e) m[e] = Load(products + (e * count + t) * kBlock + lane);
+      for (int e = 0; e < kElements; ++e) m[e] = Load(products + e * stride + t * kBlock + lane);
       TransformOutput(m, y);
       for (int r = 0; r < 2 && row + r < d.result_rows; ++r) {
         for (int c = 0; c < 2 && column + c < d.result_columns; ++c) {
@@ -109,7 +110,7 @@ void WinogradPack(const ConvolutionShape& s, bool backward, int64_t begin, int64
 int64_t WinogradScratch(const ConvolutionShape& s) {
   const auto size = [](const Direction& d) {
     const int64_t tiles = TilesAtOnce(d);
-    return kElements * (ElementStride(d, tiles) + tiles * kBlock);
+    return kElements * (ElementStride(d, tiles) + tiles * kBlock + kChunk);
   };
   return Most(size(DirectionOf(s, false)), size(DirectionOf(s, true)));
 }
@@ -125,6 +126,7 @@ void WinogradRun(const ConvolutionShape& s, bool backward, int64_t begin, int64_
   int64_t left = (end - begin) * d.tiles.count(), first = 0;
   for (int64_t portions = Quotient(left, TilesAtOnce(d)); portions > 0; --portions) {
     const int64_t count = Quotient(left, portions), stride = ElementStride(d, count);
+    const int64_t product_stride = count * kBlock + kChunk;
     float* const products = scratch + kElements * stride;
     TransformTiles(d, first, count, source, scratch);
     for (int64_t block = 0; block < d.results; block += kBlock) {
@@ -133,14 +135,14 @@ void WinogradRun(const ConvolutionShape& s, bool backward, int64_t begin, int64_
       for (int e = 0; e < kElements; ++e) {
         sum.weights = packed + (block * kElements + e * width) * d.sums;
         if (width > kLanes) {
-          Line<2>(sum, count, scratch + e * stride, products + e * count * kBlock);
+          Line<2>(sum, count, scratch + e * stride, products + e * product_stride);
         } else {
-          Line<1>(sum, count, scratch + e * stride, products + e * count * kBlock);
+          Line<1>(sum, count, scratch + e * stride, products + e * product_stride);
         }
       }
       const Sum finish{&tap,      0,   0, nullptr, valid, last.bias == nullptr ? nullptr : last.bias + block,
                        last.relu, add, 0};
-      FinishTiles(d, finish, block, first, count, products, result);
+      FinishTiles(d, finish, block, first, count, product_stride, products, result);
     }
     first += count, left -= count;
   }

@@ -95,8 +95,9 @@ inline void TransformWeightGradient(const Vector (&u)[kElements], Vector (&g)[9]
   }
 }
 
-// Where the pixels of a tile lie: a null pointer stands for zeros around the image.
-inline void FindInput(const float* image, int64_t rows, int64_t columns, int64_t channels, int64_t row,
+// Where the pixels of a tile lie: a null pointer stands for zeros around the image. Returns whether all lie
+// inside.
+inline bool FindInput(const float* image, int64_t rows, int64_t columns, int64_t channels, int64_t row,
                       int64_t column, const float* (&pixels)[kElements]) {
   for (int r = 0; r < 4; ++r) {
     for (int c = 0; c < 4; ++c) {
@@ -105,6 +106,7 @@ inline void FindInput(const float* image, int64_t rows, int64_t columns, int64_t
           h < 0 || h >= rows || w < 0 || w >= columns ? nullptr : image + (h * columns + w) * channels;
     }
   }
+  return row >= 0 && row + 4 <= rows && column >= 0 && column + 4 <= columns;
 }
 
 // A vector of channels of a pixel, zeros where there is no pixel or no channel. `lanes`: how many channels
@@ -117,17 +119,26 @@ inline Vector LoadPixel(const float* pixel, int64_t lanes) {
   return Load(parts);
 }
 
-// Transforms kChunk channels of a tile: element e goes to to + e * stride.
-inline void TransformChunk(const float* const (&pixels)[kElements], int64_t channel, int64_t channels,
-                           int64_t stride, float* to) {
-  for (int64_t lane = 0; lane < kChunk; lane += kLanes) {
+// Transforms kChunk channels of a tile, from `channel` on, of which `channels` is the end: element e goes to
+// to + e * stride.
+inline void TransformChunk(const float* const (&pixels)[kElements], bool inside, int64_t channel,
+                           int64_t channels, int64_t stride, float* to) {
+  if (inside && channel + kChunk <= channels) {
+    for (int64_t lane = channel; lane < channel + kChunk; lane += kLanes, to += kLanes) {
+      Vector d[kElements];
+      for (int e = 0; e < kElements; ++e) d[e] = Load(pixels[e] + lane);
+      TransformInput(d);
+      for (int e = 0; e < kElements; ++e) Store(to + e * stride, d[e]);
+    }
+    return;
+  }
+  for (int64_t lane = channel; lane < channel + kChunk; lane += kLanes, to += kLanes) {
     Vector d[kElements];
     for (int e = 0; e < kElements; ++e) {
-      d[e] =
-          LoadPixel(pixels[e] == nullptr ? nullptr : pixels[e] + channel + lane, channels - channel - lane);
+      d[e] = LoadPixel(pixels[e] == nullptr ? nullptr : pixels[e] + lane, channels - lane);
     }
     TransformInput(d);
-    for (int e = 0; e < kElements; ++e) Store(to + e * stride + lane, d[e]);
+    for (int e = 0; e < kElements; ++e) Store(to + e * stride, d[e]);
   }
 }
 

@@ -11,6 +11,10 @@ namespace {
 constexpr int64_t kInputs = 2 * kChunk;
 constexpr int64_t kTilesAtOnce = 64;
 constexpr int kTileRows = kLanes == 16 ? 8 : 4;
+// Floats between the elements. A line more than they take, so that the elements of a tile do not share a set
+// of the cache.
+constexpr int64_t kInputStride = kTilesAtOnce * kInputs + kChunk,
+                  kGradientStride = kTilesAtOnce * kBlock + kChunk;
 
 struct Unit {
   int64_t input, inputs, output, outputs;  // first channel, and how many
@@ -45,11 +49,11 @@ void AddProducts(int64_t tiles, const float* input, const float* gradient, bool 
 void TransformInputs(const ConvolutionShape& s, const Unit& unit, const Tiles& tiles, const float* image,
                      int64_t tile, float* to) {
   const float* pixels[kElements];
-  FindInput(image, s.height, s.width, s.channels, tile / tiles.columns * 2 - s.padding,
-            tile % tiles.columns * 2 - s.padding, pixels);
+  const bool inside = FindInput(image, s.height, s.width, s.channels, tile / tiles.columns * 2 - s.padding,
+                                tile % tiles.columns * 2 - s.padding, pixels);
   const int64_t end = unit.input + unit.inputs;
   for (int64_t c = unit.input; c < end; c += kChunk) {
-    TransformChunk(pixels, c, end, kTilesAtOnce * kInputs, to + c - unit.input);
+    TransformChunk(pixels, inside, c, end, kInputStride, to + c - unit.input);
   }
 }
 
@@ -67,7 +71,7 @@ void TransformGradients(const ConvolutionShape& s, const Unit& unit, const Tiles
                        unit.outputs - lane);
     }
     TransformGradient(y, z);
-    for (int e = 0; e < kElements; ++e) Store(to + e * kTilesAtOnce * kBlock + lane, z[e]);
+    for (int e = 0; e < kElements; ++e) Store(to + e * kGradientStride + lane, z[e]);
   }
 }
 
@@ -94,8 +98,7 @@ void TransformSums(int64_t inputs, const float* sums, float* taps) {
   }
 }
 
-constexpr int64_t kInputSize = kElements * kTilesAtOnce * kInputs,
-                  kGradientSize = kElements * kTilesAtOnce * kBlock;
+constexpr int64_t kInputSize = kElements * kInputStride, kGradientSize = kElements * kGradientStride;
 constexpr int64_t kSumsSize = kElements * kInputs * kBlock;
 
 void RunUnit(const ConvolutionShape& s, const ShardTree& tree, int64_t number, const float* x,
@@ -121,8 +124,8 @@ void RunUnit(const ConvolutionShape& s, const ShardTree& tree, int64_t number, c
       }
       for (int e = 0; e < kElements; ++e) {
         for (int64_t i = 0; i < unit.inputs; i += kTileRows) {
-          AddProducts(count, input + e * kTilesAtOnce * kInputs + i, gradient + e * kTilesAtOnce * kBlock,
-                      first == 0, products + (e * kInputs + i) * kBlock);
+          AddProducts(count, input + e * kInputStride + i, gradient + e * kGradientStride, first == 0,
+                      products + (e * kInputs + i) * kBlock);
         }
       }
     }
