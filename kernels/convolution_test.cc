@@ -129,7 +129,8 @@ INSTANTIATE_TEST_SUITE_P(Shapes, ConvolutionTest,
                                          Case{{11, 12, 3, 8, 7, 2, 3}}, Case{{8, 8, 6, 9, 3, 1, 1, 3}},
                                          Case{{9, 7, 34, 68, 5, 3, 2, 2}}, Case{{5, 6, 4, 4, 2, 1, 2}},
                                          Case{{3, 3, 2, 3, 1, 1, 2}}, Case{{4, 5, 8, 8, 3, 2, 1, 8}},
-                                         Case{{2, 2, 3, 2, 2, 3}}, Case{{33, 37, 20, 34, 3, 1, 1}, 1, 1},
+                                         Case{{2, 2, 3, 2, 2, 3}}, Case{{7, 6, 24, 16}, 4, 2},
+                                         Case{{5, 5, 16, 20, 3, 1, 2}}, Case{{33, 37, 20, 34, 3, 1, 1}, 1, 1},
                                          Case{{160, 40, 18, 3, 3, 2, 1}, 1, 1}));
 
 TEST_P(ConvolutionTest, ForwardDiffersFromFloat64) {
