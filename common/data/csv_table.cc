@@ -118,17 +118,23 @@ absl::Status ReadRows(std::string_view text, uint64_t begin, const std::vector<C
 absl::Status ParseCsv(std::string_view text, const v1::DatasetSpec& spec, Table* table) {
   CsvScanner header(text);
   ASSIGN_OR_RETURN(const std::vector<std::string> names, ReadHeader(&header));
-  if (spec.label().empty()) {
+  const bool reconstruction = spec.task() == v1::TASK_RECONSTRUCTION;
+  if (spec.label().empty() && !reconstruction) {
     return absl::InvalidArgumentError(
         absl::StrCat("dataset.label is not set: name the column to learn; the columns are ", Names(names)));
   }
-  ASSIGN_OR_RETURN(table->label, FindColumn(names, spec.label(), "dataset.label"));
+  if (!spec.label().empty()) {
+    ASSIGN_OR_RETURN(table->label, FindColumn(names, spec.label(), "dataset.label"));
+  }
   std::vector<v1::ColumnType> declared(names.size(), v1::COLUMN_TYPE_UNSPECIFIED);
   for (const auto& [name, type] : spec.columns()) {
     ASSIGN_OR_RETURN(const size_t column, FindColumn(names, name, "dataset.columns"));
     declared[column] = type;
   }
-  if (declared[table->label] == v1::COLUMN_TYPE_IGNORE) {
+  if (reconstruction) {  // a label is no feature, and nothing else either
+    if (table->label != Table::kNoLabel) declared[table->label] = v1::COLUMN_TYPE_IGNORE;
+    table->label = Table::kNoLabel;
+  } else if (declared[table->label] == v1::COLUMN_TYPE_IGNORE) {
     return absl::InvalidArgumentError(
         absl::StrCat("dataset.columns: ", Quoted(spec.label()), " is the label and cannot be ignored"));
   }
@@ -164,9 +170,11 @@ absl::Status ParseCsv(std::string_view text, const v1::DatasetSpec& spec, Table*
     table->columns.push_back(std::move(builder).Finish());
     features += table->columns.back().type != v1::COLUMN_TYPE_IGNORE;
   }
-  if (features < 2) {
-    return absl::InvalidArgumentError(absl::StrCat("no column is left to learn from besides the label ",
-                                                   Quoted(spec.label()), "; the columns are ", Names(names)));
+  if (features < (reconstruction ? 1 : 2)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "no column is left to learn from",
+        spec.label().empty() ? std::string() : absl::StrCat(" besides the label ", Quoted(spec.label())),
+        "; the columns are ", Names(names)));
   }
   return absl::OkStatus();
 }

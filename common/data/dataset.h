@@ -35,15 +35,16 @@ class PreparedDataset {
   ~PreparedDataset();
 
   int features() const;  // after one-hot; language models: sequence_length()
-  int outputs() const;   // classes, 1 for regression, vocabulary() for language models
+  int outputs()
+      const;  // classes, 1 for regression, features() for reconstruction, vocabulary() for language models
   v1::Task task() const;
   const std::vector<std::string>& classes() const;  // empty for regression
   int64_t size(Part part) const;
 
   // Rows [first, first + count) of `part` into features (count, features()) and, by task, classes (count) or
-  // targets (count, 1); the other pointer may be null. Training rows come in the order of `epoch` (a keyed
-  // Feistel permutation of (seed, epoch)); the other parts in record order, whatever the epoch. REQUIRES: the
-  // range lies inside the part.
+  // targets (count, 1), for reconstruction (count, features()); the other pointer may be null. Training rows
+  // come in the order of `epoch` (a keyed Feistel permutation of (seed, epoch)); the other parts in record
+  // order, whatever the epoch. REQUIRES: the range lies inside the part.
   void Fetch(Part part, int64_t epoch, int64_t first, int64_t count, float* features, int32_t* classes,
              float* targets) const;
 

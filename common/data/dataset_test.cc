@@ -64,6 +64,47 @@ TEST(PreparedDataset, PartsAreDisjointAndCoverEveryRecord) {
   EXPECT_EQ(data->size(Part::kTest), 100);
 }
 
+TEST(PreparedDataset, ReconstructionNeedsALabelOrLearnsFromIt) {
+  TempDir dir;
+  std::string text = "a,b,y\n";
+  for (int i = 0; i < 50; ++i) text += absl::StrCat(i, ",", i % 7, ",", i % 2, "\n");
+  const std::string path = dir.Write("d.csv", text);
+  v1::JobSpec job = Job(0.8, 0.1, 0.1);
+  job.mutable_dataset()->set_task(v1::TASK_RECONSTRUCTION);
+  for (const std::string label : {"", "y"}) {
+    v1::DatasetSpec spec = CsvSpec(path, label);
+    spec.set_task(v1::TASK_RECONSTRUCTION);
+    const auto data = Prepared(spec, job);
+    ASSERT_NE(data, nullptr);
+    EXPECT_EQ(data->task(), v1::TASK_RECONSTRUCTION);
+    EXPECT_EQ(data->features(), label.empty() ? 3 : 2);
+    EXPECT_EQ(data->outputs(), data->features());
+    std::vector<float> x(5 * data->features()), targets(x.size(), -9);
+    data->Fetch(Part::kTrain, 3, 7, 5, x.data(), nullptr, targets.data());
+    EXPECT_EQ(targets, x);
+    EXPECT_EQ(nlohmann::json::parse(data->PreprocessingJson())["task"], "reconstruction");
+  }
+  // A dataset that was registered as a classification task.
+  const auto registered = Prepared(CsvSpec(path, "y"), job);
+  ASSERT_NE(registered, nullptr);
+  EXPECT_EQ(registered->task(), v1::TASK_RECONSTRUCTION);
+  EXPECT_EQ(registered->outputs(), 2);
+}
+
+TEST(PreparedDataset, ReconstructionOfImagesNeedsLabels) {
+  TempDir dir;
+  std::string pixels = IdxHeader(8, {30, 2, 2});
+  for (int i = 0; i < 120; ++i) pixels += static_cast<char>(i);
+  v1::DatasetSpec spec = IdxSpec(dir.Write("x.idx", pixels), "");
+  spec.set_task(v1::TASK_RECONSTRUCTION);
+  v1::JobSpec job = Job(0.8, 0.1, 0.1);
+  const auto data = Prepared(spec, job);
+  ASSERT_NE(data, nullptr);
+  EXPECT_EQ(data->outputs(), 4);
+  spec.set_labels("y.idx");
+  EXPECT_THAT(std::string(InspectDataset(spec).status().message()), HasSubstr("leave it out"));
+}
+
 TEST(PreparedDataset, EveryEpochIsAnotherOrderOfTheSameTrainingRecords) {
   TempDir dir;
   auto data = Prepared(CsvSpec(dir.Write("d.csv", Letters(200, 2)), "y"), Job(0.8, 0.1, 0.1));

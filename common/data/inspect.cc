@@ -72,7 +72,7 @@ absl::StatusOr<v1::Dataset> InspectDataset(const v1::DatasetSpec& spec) {
     return InspectLanguage(language, spec, files.data, files.tokenizer);
   }
   ASSIGN_OR_RETURN(const Table table, LoadTable(spec));
-  absl::StatusOr<Target> target = ResolveTarget(table.label_column(), spec.task());
+  absl::StatusOr<Target> target = ResolveTarget(table, spec.task());
   if (!target.ok()) return Annotate(target.status(), spec.path());
 
   v1::Dataset dataset;

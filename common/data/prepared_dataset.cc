@@ -119,7 +119,11 @@ absl::StatusOr<std::unique_ptr<PreparedDataset>> PreparedDataset::Prepare(const 
     return absl::DataLossError(absl::StrCat(dataset.path(), ": changed while it was read"));
   }
   const auto annotate = [&](const absl::Status& status) { return Annotate(status, dataset.path()); };
-  absl::StatusOr<Target> target = ResolveTarget(table.label_column(), dataset.task());
+  // An autoencoder may be trained on a dataset that was registered with a label, which it then leaves out.
+  const bool reconstruction =
+      dataset.task() == v1::TASK_RECONSTRUCTION || spec.dataset().task() == v1::TASK_RECONSTRUCTION;
+  absl::StatusOr<Target> target =
+      ResolveTarget(table, reconstruction ? v1::TASK_RECONSTRUCTION : dataset.task());
   if (!target.ok()) return annotate(target.status());
 
   auto impl = std::make_unique<Impl>();
@@ -162,7 +166,7 @@ absl::StatusOr<std::unique_ptr<PreparedDataset>> PreparedDataset::Prepare(const 
       out += features;
       if (impl->task == v1::TASK_CLASSIFICATION) {
         rows.classes.push_back(target->class_of[static_cast<size_t>(r)]);
-      } else {
+      } else if (impl->task == v1::TASK_REGRESSION) {
         rows.targets.push_back(impl->target.Apply(target->values[static_cast<size_t>(r)]));
       }
     }
@@ -177,6 +181,7 @@ int PreparedDataset::features() const {
 
 int PreparedDataset::outputs() const {
   if (impl_->language) return vocabulary();
+  if (impl_->task == v1::TASK_RECONSTRUCTION) return features();
   return impl_->task == v1::TASK_CLASSIFICATION ? static_cast<int>(impl_->classes.size()) : 1;
 }
 
@@ -218,6 +223,9 @@ void PreparedDataset::Fetch(Part part, int64_t epoch, int64_t first, int64_t cou
     }
     if (classes != nullptr && !rows.classes.empty()) classes[to] = rows.classes[row];
     if (targets != nullptr && !rows.targets.empty()) targets[to] = rows.targets[row];
+    if (targets != nullptr && impl_->task == v1::TASK_RECONSTRUCTION) {
+      std::memcpy(targets + to * width, rows.features.get() + row * width, width * sizeof(float));
+    }
   }
 }
 
@@ -242,11 +250,13 @@ std::string PreparedDataset::PreprocessingJson() const {
     return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   }
   json["format"] = impl_->format == v1::DATASET_FORMAT_IDX ? "idx" : "csv";
-  json["task"] = impl_->task == v1::TASK_CLASSIFICATION ? "classification" : "regression";
+  json["task"] = impl_->task == v1::TASK_CLASSIFICATION ? "classification"
+                 : impl_->task == v1::TASK_REGRESSION   ? "regression"
+                                                        : "reconstruction";
   if (!impl_->label.empty()) json["label"] = impl_->label;
   if (impl_->task == v1::TASK_CLASSIFICATION) {
     json["classes"] = impl_->classes;
-  } else {
+  } else if (impl_->task == v1::TASK_REGRESSION) {
     json["target"] = {{"mean", impl_->target.offset}, {"scale", impl_->target.scale}};
   }
   json.update(impl_->preprocessing.ToJson());

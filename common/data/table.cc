@@ -14,9 +14,16 @@ namespace lockstep {
 namespace {
 
 absl::Status LoadIdx(const v1::DatasetSpec& spec, Table* table) {
-  if (spec.labels().empty()) {
+  const bool labelled = spec.task() != v1::TASK_RECONSTRUCTION;
+  if (spec.labels().empty() && labelled) {
     return absl::InvalidArgumentError(
         absl::StrCat(spec.path(), ": is an IDX file: dataset.labels must name the IDX file with the labels"));
+  }
+  if (!spec.labels().empty() && !labelled) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(spec.path(),
+                     ": dataset.labels is not used for reconstruction, whose targets are the pixels "
+                     "themselves; leave it out"));
   }
   if (!spec.label().empty() || spec.columns_size() > 0) {
     return absl::InvalidArgumentError(
@@ -25,6 +32,11 @@ absl::Status LoadIdx(const v1::DatasetSpec& spec, Table* table) {
   }
   absl::StatusOr<IdxArray> pixels = ParseIdx(table->files[0].content());
   if (!pixels.ok()) return Annotate(pixels.status(), spec.path());
+  if (!labelled) {
+    table->records = pixels->records;
+    table->pixels = *std::move(pixels);
+    return absl::OkStatus();
+  }
   ASSIGN_OR_RETURN(FileBytes labels_file, FileBytes::Open(spec.labels()));
   table->files.push_back(std::move(labels_file));
   absl::StatusOr<IdxArray> labels = ParseIdx(table->files[1].content());
@@ -41,6 +53,7 @@ absl::Status LoadIdx(const v1::DatasetSpec& spec, Table* table) {
   }
   table->records = pixels->records;
   table->pixels = *std::move(pixels);
+  table->label = 0;
   TableColumn& column = table->columns.emplace_back();
   column.name = "label";
   column.type = v1::COLUMN_TYPE_NUMERIC;

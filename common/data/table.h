@@ -23,10 +23,12 @@ struct Table {
   int64_t bytes = 0;
   int64_t records = 0;
   std::vector<TableColumn> columns;  // CSV: all columns in file order; IDX: the label alone
-  size_t label = 0;                  // index into columns
+  size_t label = kNoLabel;           // index into columns
   std::optional<IdxArray> pixels;    // IDX
   RecordIndex index;                 // CSV
 
+  static constexpr size_t kNoLabel = static_cast<size_t>(-1);  // reconstruction
+  // REQUIRES: there is a label.
   const TableColumn& label_column() const { return columns[label]; }
 };
 

@@ -26,9 +26,11 @@ absl::Status CheckClassCount(const std::string& name, size_t classes) {
 
 }  // namespace
 
-absl::StatusOr<Target> ResolveTarget(const TableColumn& label, v1::Task declared) {
+absl::StatusOr<Target> ResolveTarget(const Table& table, v1::Task declared) {
   Target target;
   target.task = declared;
+  if (declared == v1::TASK_RECONSTRUCTION) return target;
+  const TableColumn& label = table.label_column();
   if (label.type == v1::COLUMN_TYPE_CATEGORICAL) {
     if (declared == v1::TASK_REGRESSION) {
       return absl::InvalidArgumentError(

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "common/base/status.h"
-#include "common/data/column_builder.h"
+#include "common/data/table.h"
 #include "lockstep/v1/job_spec.pb.h"
 
 namespace lockstep {
@@ -20,7 +20,8 @@ struct Target {
 
 // Labels that are categories, or integers with at most 50 distinct values, are classes; other numbers are a
 // regression target; `declared` overrides this. INVALID_ARGUMENT: classification of fractional numbers, of
-// more than 1000 classes or of one; regression of categories. REQUIRES: no label is missing.
-absl::StatusOr<Target> ResolveTarget(const TableColumn& label, v1::Task declared);
+// more than 1000 classes or of one; regression of categories. Reconstruction has no label and no target of
+// its own. REQUIRES: no label is missing.
+absl::StatusOr<Target> ResolveTarget(const Table& table, v1::Task declared);
 
 }  // namespace lockstep

@@ -75,7 +75,9 @@ absl::Status CheckCompatible(const v1::DatasetSpec& spec, const v1::Dataset& dat
     return Differs(dataset, "format", EnumText(v1::DatasetFormat_Name(dataset.format()), prefix),
                    EnumText(v1::DatasetFormat_Name(spec.format()), prefix));
   }
-  if (spec.task() != v1::TASK_UNSPECIFIED && spec.task() != dataset.task()) {
+  // Reconstruction leaves a label out, so that any table will do.
+  if (spec.task() != v1::TASK_UNSPECIFIED && spec.task() != v1::TASK_RECONSTRUCTION &&
+      spec.task() != dataset.task()) {
     const size_t prefix = std::string("TASK_").size();
     return Differs(dataset, "task", EnumText(v1::Task_Name(dataset.task()), prefix),
                    EnumText(v1::Task_Name(spec.task()), prefix));

@@ -1,6 +1,8 @@
 #include "coordinator/server/spec_fit.h"
 
+#include <algorithm>
 #include <string>
+#include <vector>
 
 #include "common/data/language_data.h"
 #include "common/spec/spec.h"
@@ -11,30 +13,46 @@ namespace lockstep {
 namespace {
 
 std::string Describe(const v1::Dataset& dataset) {
-  const std::string name = absl::StrCat("dataset '", dataset.name(), "'");
-  if (dataset.task() == v1::TASK_LANGUAGE_MODEL) return absl::StrCat(name, " is for language models");
-  if (dataset.task() == v1::TASK_REGRESSION) {
-    return absl::StrCat(name, dataset.label().empty() ? "" : absl::StrCat(" (label '", dataset.label(), "')"),
-                        " is a regression task");
+  const std::string name =
+      absl::StrCat("dataset '", dataset.name(), "'",
+                   dataset.label().empty() ? "" : absl::StrCat(" (label '", dataset.label(), "')"));
+  switch (dataset.task()) {
+    case v1::TASK_REGRESSION:
+      return absl::StrCat(name, " is a regression task");
+    case v1::TASK_LANGUAGE_MODEL:
+      return absl::StrCat(name, " is for language models");
+    case v1::TASK_RECONSTRUCTION:
+      return absl::StrCat(name, " has no label, for reconstruction");
+    default:
+      return absl::StrCat(name, " is a classification task with ", dataset.classes_size(), " classes");
   }
-  return absl::StrCat(name, dataset.label().empty() ? "" : absl::StrCat(" (label '", dataset.label(), "')"),
-                      " is a classification task with ", dataset.classes_size(), " classes");
 }
 
 absl::Status Misfit(const std::string& field, const v1::Dataset& dataset, const std::string& advice) {
   return absl::InvalidArgumentError(absl::StrCat(field, ": ", Describe(dataset), "; ", advice));
 }
 
-absl::Status CheckModel(const v1::Dataset& dataset, const v1::ModelSpec& model) {
-  const bool regression = dataset.task() == v1::TASK_REGRESSION;
-  if (model.kind_case() == v1::ModelSpec::kLinear && !regression) {
+absl::Status CheckModel(const v1::Dataset& dataset, v1::Task task, const v1::ModelSpec& model) {
+  const bool classes = task == v1::TASK_CLASSIFICATION, numbers = task == v1::TASK_REGRESSION;
+  if (model.kind_case() == v1::ModelSpec::kLinear && !numbers) {
     return Misfit(
         "model.linear", dataset,
         "linear regression predicts numbers; use `softmax` or `mlp`, or set dataset.task: regression");
   }
-  if (model.kind_case() == v1::ModelSpec::kSoftmax && regression) {
+  if (model.kind_case() == v1::ModelSpec::kSoftmax && !classes) {
     return Misfit("model.softmax", dataset,
                   "softmax predicts classes; use `linear` or `mlp`, or set dataset.task: classification");
+  }
+  if (model.kind_case() == v1::ModelSpec::kSvm && !classes) {
+    return Misfit("model.svm", dataset,
+                  "a support vector machine predicts classes; use `linear` or `mlp`, or set dataset.task: "
+                  "classification");
+  }
+  if (model.kind_case() == v1::ModelSpec::kMlp && !classes && !numbers) {
+    return Misfit("model.mlp", dataset,
+                  task == v1::TASK_RECONSTRUCTION
+                      ? "without a label use `autoencoder`, or name one in dataset.label"
+                      : "for text use `gpt`, `llama`, `lstm` or `gru`");
   }
   return absl::OkStatus();
 }
@@ -66,20 +84,46 @@ absl::Status FitLanguageModel(const v1::Dataset& dataset, v1::JobSpec* spec) {
   return Misfit("train.loss", dataset, "use cross_entropy");
 }
 
-absl::Status CheckMetric(const v1::Dataset& dataset, const std::string& metric) {
-  const bool regression = dataset.task() == v1::TASK_REGRESSION;
-  for (const char* name :
-       {"validation/accuracy", "validation/precision", "validation/recall", "validation/f1"}) {
-    if (metric == name && regression) {
-      return Misfit("train.early_stopping.metric", dataset,
-                    absl::StrCat("it has no ", metric, "; use validation/loss, /rmse, /mae or /r2"));
-    }
+absl::Status CheckMetric(const v1::Dataset& dataset, v1::Task task, const std::string& field,
+                         const std::string& metric) {
+  using Names = std::vector<std::string>;
+  const Names of_classes = {"validation/accuracy", "validation/precision", "validation/recall",
+                            "validation/f1"};
+  const Names of_numbers = {"validation/rmse", "validation/mae", "validation/r2"};
+  const Names of_reconstruction = {"validation/mse", "validation/rmse", "validation/mae"};
+  const auto has = [&metric](const Names& names) {
+    return std::find(names.begin(), names.end(), metric) != names.end();
+  };
+  if (!has(of_classes) && !has(of_numbers) && !has(of_reconstruction)) return absl::OkStatus();
+  const bool classes = task == v1::TASK_CLASSIFICATION, numbers = task == v1::TASK_REGRESSION;
+  if (classes && !has(of_classes)) {
+    return Misfit(field, dataset,
+                  absl::StrCat("it has no ", metric, "; use validation/loss, /accuracy or /f1"));
   }
-  for (const char* name : {"validation/rmse", "validation/mae", "validation/r2"}) {
-    if (metric == name && !regression) {
-      return Misfit("train.early_stopping.metric", dataset,
-                    absl::StrCat("it has no ", metric, "; use validation/loss, /accuracy or /f1"));
-    }
+  if (numbers && !has(of_numbers)) {
+    return Misfit(field, dataset,
+                  absl::StrCat("it has no ", metric, "; use validation/loss, /rmse, /mae or /r2"));
+  }
+  if (task == v1::TASK_RECONSTRUCTION && !has(of_reconstruction)) {
+    return Misfit(field, dataset,
+                  absl::StrCat("it has no ", metric, "; use validation/loss, /mse, /rmse or /mae"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CompleteLoss(const v1::Dataset& dataset, v1::Task task, v1::TrainSpec* train) {
+  const bool squared = task == v1::TASK_REGRESSION || task == v1::TASK_RECONSTRUCTION;
+  if (train->loss() == v1::LOSS_UNSPECIFIED) {
+    train->set_loss(squared ? v1::LOSS_MEAN_SQUARED_ERROR : v1::LOSS_CROSS_ENTROPY);
+  }
+  if (squared != (train->loss() == v1::LOSS_MEAN_SQUARED_ERROR)) {
+    return Misfit("train.loss", dataset, squared ? "use mean_squared_error" : "use cross_entropy");
+  }
+  if (train->loss() == v1::LOSS_HINGE && task != v1::TASK_CLASSIFICATION) {
+    return Misfit("train.loss", dataset, "hinge is for classes; use cross_entropy");
+  }
+  if (train->label_smoothing() > 0 && train->loss() != v1::LOSS_CROSS_ENTROPY) {
+    return Misfit("train.label_smoothing", dataset, "it is for cross_entropy; leave it out");
   }
   return absl::OkStatus();
 }
@@ -87,7 +131,6 @@ absl::Status CheckMetric(const v1::Dataset& dataset, const std::string& metric) 
 }  // namespace
 
 absl::Status FitSpecToDataset(const v1::Dataset& dataset, v1::JobSpec* spec) {
-  const bool regression = dataset.task() == v1::TASK_REGRESSION;
   if (dataset.task() == v1::TASK_UNSPECIFIED) {
     return absl::InvalidArgumentError(
         absl::StrCat("dataset.task: dataset '", dataset.name(),
@@ -95,23 +138,26 @@ absl::Status FitSpecToDataset(const v1::Dataset& dataset, v1::JobSpec* spec) {
                      "task; set dataset.label, or dataset.task"));
   }
   const v1::Task wanted = spec->dataset().task();
-  if (wanted != v1::TASK_UNSPECIFIED && wanted != dataset.task()) {
+  // Any table can be reconstructed; its label is left out.
+  const bool reconstruction = wanted == v1::TASK_RECONSTRUCTION && dataset.task() != v1::TASK_LANGUAGE_MODEL;
+  if (wanted != v1::TASK_UNSPECIFIED && wanted != dataset.task() && !reconstruction) {
     return Misfit("dataset.task", dataset,
                   absl::StrCat("the spec (or its model) asks for ", EnumText(*v1::Task_descriptor(), wanted),
                                "; take another model, or register the file anew by its path"));
   }
-  spec->mutable_dataset()->set_task(dataset.task());
-  if (dataset.task() == v1::TASK_LANGUAGE_MODEL) return FitLanguageModel(dataset, spec);
-  RETURN_IF_ERROR(CheckModel(dataset, spec->model()));
+  const v1::Task task = reconstruction ? v1::TASK_RECONSTRUCTION : dataset.task();
+  spec->mutable_dataset()->set_task(task);
+  if (task == v1::TASK_LANGUAGE_MODEL) return FitLanguageModel(dataset, spec);
+  RETURN_IF_ERROR(CheckModel(dataset, task, spec->model()));
   if (!spec->has_train()) return absl::OkStatus();
   v1::TrainSpec* train = spec->mutable_train();
-  const v1::Loss fitting = regression ? v1::LOSS_MEAN_SQUARED_ERROR : v1::LOSS_CROSS_ENTROPY;
-  if (train->loss() == v1::LOSS_UNSPECIFIED) train->set_loss(fitting);
-  if (train->loss() != fitting) {
-    return Misfit("train.loss", dataset, regression ? "use mean_squared_error" : "use cross_entropy");
+  RETURN_IF_ERROR(CompleteLoss(dataset, task, train));
+  if (train->has_early_stopping()) {
+    RETURN_IF_ERROR(
+        CheckMetric(dataset, task, "train.early_stopping.metric", train->early_stopping().metric()));
   }
-  if (train->has_early_stopping()) return CheckMetric(dataset, train->early_stopping().metric());
-  return absl::OkStatus();
+  if (!train->schedule().has_plateau()) return absl::OkStatus();
+  return CheckMetric(dataset, task, "train.schedule.plateau.metric", train->schedule().plateau().metric());
 }
 
 }  // namespace lockstep

@@ -72,6 +72,41 @@ TEST(FitSpecToDataset, EarlyStoppingOnAMetricThatTheTaskLacksIsRefused) {
   ExpectRefused(Digits(), spec, "train.early_stopping.metric", "/accuracy");
 }
 
+TEST(FitSpecToDataset, PlateauOnAMetricThatTheTaskLacksIsRefused) {
+  v1::JobSpec spec = Mlp();
+  spec.mutable_train()->mutable_schedule()->mutable_plateau()->set_metric("validation/mse");
+  ExpectRefused(Digits(), spec, "train.schedule.plateau.metric", "/accuracy");
+}
+
+TEST(FitSpecToDataset, AutoencoderOfALabelledTableLosesItsTaskOrLoss) {
+  v1::JobSpec spec;
+  spec.mutable_model()->mutable_autoencoder()->add_hidden(8);
+  spec.mutable_dataset()->set_task(v1::TASK_RECONSTRUCTION);
+  spec.mutable_train();
+  ASSERT_TRUE(FitSpecToDataset(Digits(), &spec).ok());
+  EXPECT_EQ(spec.dataset().task(), v1::TASK_RECONSTRUCTION);
+  EXPECT_EQ(spec.train().loss(), v1::LOSS_MEAN_SQUARED_ERROR);
+  spec.mutable_train()->mutable_early_stopping()->set_metric("validation/r2");
+  ExpectRefused(Digits(), spec, "train.early_stopping.metric", "/mse");
+}
+
+TEST(FitSpecToDataset, TableWithoutALabelTrainsAClassifier) {
+  v1::Dataset bare = Digits();
+  bare.set_task(v1::TASK_RECONSTRUCTION);
+  ExpectRefused(bare, Mlp(), "model.mlp", "use `autoencoder`");
+}
+
+TEST(FitSpecToDataset, HingeAndSmoothingOfNumbersAreTaken) {
+  v1::JobSpec spec = Mlp();
+  spec.mutable_train()->set_loss(v1::LOSS_HINGE);
+  ASSERT_TRUE(FitSpecToDataset(Digits(), &spec).ok());
+  spec.mutable_dataset()->clear_task();
+  ExpectRefused(Diabetes(), spec, "train.loss", "use mean_squared_error");
+  spec = Mlp();
+  spec.mutable_train()->set_label_smoothing(0.1);
+  ExpectRefused(Diabetes(), spec, "train.label_smoothing", "cross_entropy");
+}
+
 TEST(FitSpecToDataset, TaskThatContradictsTheRegisteredOneIsRefused) {
   v1::JobSpec spec = Mlp();
   spec.mutable_dataset()->set_task(v1::TASK_REGRESSION);
