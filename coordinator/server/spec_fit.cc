@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_join.h"
 #include "common/data/language_data.h"
 #include "common/spec/spec.h"
 #include "common/spec/text_names.h"
@@ -49,10 +50,7 @@ absl::Status CheckModel(const v1::Dataset& dataset, v1::Task task, const v1::Mod
                   "classification");
   }
   if (model.kind_case() == v1::ModelSpec::kMlp && !classes && !numbers) {
-    return Misfit("model.mlp", dataset,
-                  task == v1::TASK_RECONSTRUCTION
-                      ? "without a label use `autoencoder`, or name one in dataset.label"
-                      : "for text use `gpt`, `llama`, `lstm` or `gru`");
+    return Misfit("model.mlp", dataset, "without a label use `autoencoder`, or name one in dataset.label");
   }
   return absl::OkStatus();
 }
@@ -87,28 +85,14 @@ absl::Status FitLanguageModel(const v1::Dataset& dataset, v1::JobSpec* spec) {
 absl::Status CheckMetric(const v1::Dataset& dataset, v1::Task task, const std::string& field,
                          const std::string& metric) {
   using Names = std::vector<std::string>;
-  const Names of_classes = {"validation/accuracy", "validation/precision", "validation/recall",
-                            "validation/f1"};
-  const Names of_numbers = {"validation/rmse", "validation/mae", "validation/r2"};
-  const Names of_reconstruction = {"validation/mse", "validation/rmse", "validation/mae"};
-  const auto has = [&metric](const Names& names) {
-    return std::find(names.begin(), names.end(), metric) != names.end();
-  };
-  if (!has(of_classes) && !has(of_numbers) && !has(of_reconstruction)) return absl::OkStatus();
-  const bool classes = task == v1::TASK_CLASSIFICATION, numbers = task == v1::TASK_REGRESSION;
-  if (classes && !has(of_classes)) {
-    return Misfit(field, dataset,
-                  absl::StrCat("it has no ", metric, "; use validation/loss, /accuracy or /f1"));
-  }
-  if (numbers && !has(of_numbers)) {
-    return Misfit(field, dataset,
-                  absl::StrCat("it has no ", metric, "; use validation/loss, /rmse, /mae or /r2"));
-  }
-  if (task == v1::TASK_RECONSTRUCTION && !has(of_reconstruction)) {
-    return Misfit(field, dataset,
-                  absl::StrCat("it has no ", metric, "; use validation/loss, /mse, /rmse or /mae"));
-  }
-  return absl::OkStatus();
+  const Names known = task == v1::TASK_CLASSIFICATION
+                          ? Names{"validation/loss", "validation/accuracy", "validation/f1",
+                                  "validation/precision", "validation/recall"}
+                      : task == v1::TASK_REGRESSION
+                          ? Names{"validation/loss", "validation/rmse", "validation/mae", "validation/r2"}
+                          : Names{"validation/loss", "validation/mse", "validation/rmse", "validation/mae"};
+  if (std::find(known.begin(), known.end(), metric) != known.end()) return absl::OkStatus();
+  return Misfit(field, dataset, absl::StrCat("it has no ", metric, "; use ", absl::StrJoin(known, ", ")));
 }
 
 absl::Status CompleteLoss(const v1::Dataset& dataset, v1::Task task, v1::TrainSpec* train) {
