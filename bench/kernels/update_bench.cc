@@ -10,9 +10,9 @@
 #include "kernels/hinge.h"
 #include "kernels/lerp.h"
 #include "kernels/lion.h"
-#include "kernels/newton_schulz.h"
 #include "kernels/rmsprop.h"
 #include "kernels/update.h"
+#include "worker/engine/optimizers/newton_schulz.h"
 
 namespace {
 
@@ -82,18 +82,28 @@ void NormOfGradient(benchmark::State& state) {
 }
 BENCHMARK(NormOfGradient)->Arg(17226)->Arg(1 << 22);
 
+// Arguments: rows, columns, threads.
 void NewtonSchulz(benchmark::State& state) {
-  cpu::PrepareThread();
   const int64_t rows = state.range(0), columns = state.range(1);
-  std::vector<float> m = Values(rows * columns), scratch(cpu::NewtonSchulzScratch(rows, columns));
-  for (auto _ : state) cpu::NewtonSchulz(rows, columns, m.data(), scratch.data());
+  const int threads = static_cast<int>(state.range(2));
+  struct alignas(64) Line {
+    float floats[16];
+  };
+  std::vector<float> m = Values(rows * columns);
+  std::vector<Line> scratch(lockstep::engine::NewtonSchulzScratch(rows, columns, threads) / 16);
+  lockstep::engine::Team team(threads);
+  for (auto _ : state) {
+    team.Run([&](const lockstep::engine::Member& member) {
+      lockstep::engine::NewtonSchulz(member, rows, columns, m.data(), scratch[0].floats);
+    });
+  }
   const double r = static_cast<double>(std::min(rows, columns)),
                k = static_cast<double>(std::max(rows, columns));
   state.counters["FLOPS"] =
       benchmark::Counter(5 * (4 * r * r * k + 2 * r * r * r), benchmark::Counter::kIsIterationInvariantRate,
                          benchmark::Counter::kIs1000);
 }
-BENCHMARK(NewtonSchulz)->Args({128, 384})->Args({768, 768});
+BENCHMARK(NewtonSchulz)->Args({128, 384, 1})->Args({768, 768, 1})->Args({768, 768, 2})->UseRealTime();
 
 void Hinge(benchmark::State& state) {
   const int64_t rows = 64, classes = state.range(0);

@@ -46,9 +46,8 @@ void LionUpdate(const LionStep& step, const Clip& clip, int64_t count, const flo
                 float* weights) {
   LOCKSTEP_PICK(LionUpdate)(step, clip, count, gradient, m, weights);
 }
-void MuonMomentum(float momentum, const Clip& clip, int64_t count, const float* gradient, float* buffer,
-                  float* direction) {
-  LOCKSTEP_PICK(MuonMomentum)(momentum, clip, count, gradient, buffer, direction);
+void MuonMomentum(float momentum, const Clip& clip, int64_t count, float* gradient, float* buffer) {
+  LOCKSTEP_PICK(MuonMomentum)(momentum, clip, count, gradient, buffer);
 }
 void Lerp(int64_t count, float share, const float* x, float* y) { LOCKSTEP_PICK(Lerp)(count, share, x, y); }
 void Combine(int64_t count, float a, const float* x, float b, float* y) {

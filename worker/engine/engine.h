@@ -27,6 +27,7 @@ struct Parameter {
   // momentum) w + momentum * value.
   enum Kind { kWeight, kStatistic } kind = kWeight;
   double momentum = 0;
+  bool hidden_matrix = false;  // a weight of two dimensions, neither an embedding's nor the output layer's
 };
 
 // One line of the model's table.
@@ -115,24 +116,36 @@ absl::StatusOr<std::unique_ptr<Executor>> MakeExecutor(std::shared_ptr<const Mod
                                                        const v1::JobSpec& spec,
                                                        const ExecutorOptions& options);
 
-// Regularisation, clipping and the update: identical code on identical inputs on each rank.
+// Regularisation, clipping and the update: identical code on identical inputs on each rank, with bits that do
+// not depend on the number of threads. Frozen parameters keep their values; statistics follow the batch's.
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
   // `gradient` (flat_size; scratch afterwards) and `weights` (flat_size). `step` counts from 1. Returns the
   // gradient's L2 norm before clipping, or a non-finite value, in which case nothing was changed.
   virtual float Apply(float* gradient, float* weights, int64_t step, double learning_rate) = 0;
-  // Names and flat buffers (flat_size each) of the state, e.g. {"momentum"} or {"exp_avg", "exp_avg_sq"}.
+  // The state, e.g. {"momentum"} or {"exp_avg", "exp_avg_sq"}: flat buffers (flat_size), and the numbers of
+  // the parameters that have this state; elsewhere it is zero and stays so.
   struct State {
     std::string name;
-    float* data;
+    float* data = nullptr;
+    std::vector<int> parameters;
   };
   virtual std::vector<State> state() = 0;
 };
 
-absl::StatusOr<std::unique_ptr<Optimizer>> MakeOptimizer(const v1::TrainSpec& spec, const Model& model);
+// `team`: the threads to run on; outlives the optimizer; null: the calling thread alone. INVALID_ARGUMENT: a
+// pattern of train.groups or train.freeze matches no parameter, or the optimizer does not suit the model.
+absl::StatusOr<std::unique_ptr<Optimizer>> MakeOptimizer(const v1::TrainSpec& spec, const Model& model,
+                                                         Team* team = nullptr);
 
-// The learning rate of `step` (from 1) of `total_steps`.
+// average = decay * average + (1 - decay) * weights, on `team` (may be null).
+void AverageWeights(double decay, int64_t count, const float* weights, float* average, Team* team);
+
+// The optimizer's own rate, before any schedule; Muon's is that of its matrices.
+double BaseLearningRate(const v1::OptimizerSpec& spec);
+
+// The learning rate of `step` (from 1) of `total_steps`. A plateau's reductions are the caller's to multiply.
 double LearningRate(const v1::TrainSpec& spec, int64_t step, int64_t steps_per_epoch, int64_t total_steps);
 
 // What this process computes with; see NumericProfile. Runs the GEMM self-check once.

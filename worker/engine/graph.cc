@@ -63,6 +63,18 @@ std::shared_ptr<const Model> GraphBuilder::Build(int output, v1::Loss loss) && {
     offset += (parameter->size + kAlignment - 1) / kAlignment * kAlignment;
   }
   graph_.flat_size = offset;
+  const Node* last = nullptr;  // the output layer
+  for (const auto& node : graph_.nodes) {
+    if (!node->parameters.empty()) last = node.get();
+  }
+  for (Parameter& parameter : graph_.parameters) {
+    parameter.hidden_matrix =
+        parameter.kind == Parameter::kWeight && parameter.shape.size() == 2 && parameter.decays;
+  }
+  for (const auto& node : graph_.nodes) {
+    if (node.get() != last && node->kind() != "embedding") continue;
+    for (const int number : node->parameters) graph_.parameters[number].hidden_matrix = false;
+  }
   graph_.output = output;
   graph_.loss = loss;
   return std::make_shared<GraphModel>(std::move(graph_));

@@ -148,43 +148,5 @@ TEST_F(OptimizerTest, NesterovWithoutMomentumIsTaken) {
   EXPECT_EQ(MakeOptimizer(spec, *model).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
-TEST(LearningRate, WarmUpDoesNotReachTheFullRate) {
-  v1::TrainSpec spec;
-  spec.mutable_optimizer()->mutable_sgd()->set_learning_rate(2);
-  EXPECT_EQ(LearningRate(spec, 1, 10, 100), 2);
-  EXPECT_EQ(LearningRate(spec, 100, 10, 100), 2);
-  spec.mutable_schedule()->set_warmup_steps(4);
-  EXPECT_EQ(LearningRate(spec, 1, 10, 100), 0.5);
-  EXPECT_EQ(LearningRate(spec, 4, 10, 100), 2);
-  EXPECT_EQ(LearningRate(spec, 5, 10, 100), 2);
-}
-
-TEST(LearningRate, StepFallsAtTheWrongEpoch) {
-  v1::TrainSpec spec;
-  spec.mutable_optimizer()->mutable_adamw()->set_learning_rate(1);
-  spec.mutable_schedule()->mutable_step()->set_every_epochs(2);
-  spec.mutable_schedule()->mutable_step()->set_factor(0.5);
-  EXPECT_EQ(LearningRate(spec, 20, 10, 100), 1);
-  EXPECT_EQ(LearningRate(spec, 21, 10, 100), 0.5);
-  EXPECT_EQ(LearningRate(spec, 41, 10, 100), 0.25);
-  spec.mutable_schedule()->set_warmup_steps(5);
-  EXPECT_EQ(LearningRate(spec, 25, 10, 100), 1);
-  EXPECT_EQ(LearningRate(spec, 26, 10, 100), 0.5);
-}
-
-TEST(LearningRate, CosineDoesNotEndAtItsFinalFactor) {
-  v1::TrainSpec spec;
-  spec.mutable_optimizer()->mutable_adam()->set_learning_rate(1);
-  spec.mutable_schedule()->mutable_cosine()->set_final_factor(0.1);
-  EXPECT_DOUBLE_EQ(LearningRate(spec, 1, 10, 101), 1);
-  EXPECT_NEAR(LearningRate(spec, 51, 10, 101), 0.55, 1e-12);
-  EXPECT_DOUBLE_EQ(LearningRate(spec, 101, 10, 101), 0.1);
-  spec.mutable_schedule()->set_warmup_steps(10);
-  EXPECT_DOUBLE_EQ(LearningRate(spec, 5, 10, 101), 0.5);
-  EXPECT_DOUBLE_EQ(LearningRate(spec, 10, 10, 101), 1);
-  EXPECT_LT(LearningRate(spec, 11, 10, 101), 1);
-  EXPECT_DOUBLE_EQ(LearningRate(spec, 101, 10, 101), 0.1);
-}
-
 }  // namespace
 }  // namespace lockstep::engine

@@ -1,15 +1,13 @@
-#include "kernels/newton_schulz.h"
+#include "worker/engine/optimizers/newton_schulz.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/gemm.h"
-#include "kernels/muon.h"
 #include "kernels/test_support.h"
 
-namespace lockstep::kernels {
+namespace lockstep::engine {
 namespace {
 
 using Matrix = std::vector<double>;
@@ -48,26 +46,34 @@ Matrix Reference(Matrix m, int rows, int columns) {
   return m;
 }
 
+std::vector<float> Orthogonal(int rows, int columns, int threads, std::vector<float> m) {
+  struct alignas(64) Line {
+    float floats[16] = {NAN, NAN};
+  };
+  std::vector<Line> scratch(NewtonSchulzScratch(rows, columns, threads) / 16);
+  Team team(threads);
+  team.Run([&](const Member& member) { NewtonSchulz(member, rows, columns, m.data(), scratch[0].floats); });
+  return m;
+}
+
 struct Shape {
   int rows, columns;
 };
 
-TEST(NewtonSchulz, DiffersFromFloat64) {
-  cpu::PrepareThread();
+TEST(NewtonSchulz, DiffersFromFloat64OrDependsOnTheThreads) {
   for (const auto& [rows, columns] : {Shape{1, 1}, Shape{1, 17}, Shape{5, 3}, Shape{16, 33}, Shape{37, 20}}) {
-    std::vector<float> m = Random(rows * columns, -1, 1, rows);
+    const std::vector<float> m = kernels::Random(rows * columns, -1, 1, rows);
     const Matrix expected = Reference(Matrix(m.begin(), m.end()), rows, columns);
-    std::vector<float> scratch(cpu::NewtonSchulzScratch(rows, columns), NAN);
-    cpu::NewtonSchulz(rows, columns, m.data(), scratch.data());
-    for (size_t i = 0; i < m.size(); ++i) EXPECT_NEAR(m[i], expected[i], 1e-4) << rows << "x" << columns;
+    const std::vector<float> x = Orthogonal(rows, columns, 1, m);
+    for (size_t i = 0; i < m.size(); ++i) EXPECT_NEAR(x[i], expected[i], 1e-4) << rows << "x" << columns;
+    EXPECT_EQ(Orthogonal(rows, columns, 2, m), x) << rows << "x" << columns;
+    EXPECT_EQ(Orthogonal(rows, columns, 3, m), x) << rows << "x" << columns;
   }
 }
 
 TEST(NewtonSchulz, RowsAreFarFromOrthonormal) {
   const int rows = 8, columns = 24;
-  std::vector<float> m = Random(rows * columns, -1, 1, 3);
-  std::vector<float> scratch(cpu::NewtonSchulzScratch(rows, columns));
-  cpu::NewtonSchulz(rows, columns, m.data(), scratch.data());
+  const std::vector<float> m = Orthogonal(rows, columns, 1, kernels::Random(rows * columns, -1, 1, 3));
   const Matrix x(m.begin(), m.end());
   const Matrix gram = Times(x, Turned(x, rows, columns), rows, columns, rows);
   for (int i = 0; i < rows; ++i) {
@@ -77,27 +83,8 @@ TEST(NewtonSchulz, RowsAreFarFromOrthonormal) {
 }
 
 TEST(NewtonSchulz, ZeroMatrixBecomesNan) {
-  std::vector<float> m(6 * 4), scratch(cpu::NewtonSchulzScratch(6, 4));
-  cpu::NewtonSchulz(6, 4, m.data(), scratch.data());
-  EXPECT_EQ(m, std::vector<float>(24, 0.0f));
-}
-
-TEST(MuonMomentum, DiffersFromFloat64) {
-  for (const int count : {1, 1003}) {
-    std::vector<float> buffer(count), direction(count);
-    Matrix b(count);
-    for (int t = 0; t < 5; ++t) {
-      const std::vector<float> g = Random(count, -1, 1, 10 + t);
-      cpu::MuonMomentum(0.95f, {0.5f, 0.2f}, count, g.data(), buffer.data(), direction.data());
-      for (int i = 0; i < count; ++i) {
-        const double gi = std::clamp(0.5 * g[i], -double{0.2f}, double{0.2f});
-        b[i] += 0.05 * (gi - b[i]);
-        EXPECT_NEAR(buffer[i], b[i], 1e-6);
-        EXPECT_NEAR(direction[i], gi + 0.95 * (b[i] - gi), 1e-6);
-      }
-    }
-  }
+  EXPECT_EQ(Orthogonal(6, 4, 1, std::vector<float>(24)), std::vector<float>(24, 0.0f));
 }
 
 }  // namespace
-}  // namespace lockstep::kernels
+}  // namespace lockstep::engine
