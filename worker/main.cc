@@ -139,6 +139,11 @@ int main(int argc, char** argv) {
   app.footer(lockstep::kExamples);
   app.add_option("--coordinator", agent.coordinator, "its gRPC address, HOST:PORT")->capture_default_str();
   app.add_option("--name", agent.name, "unique on the coordinator; default: the host's name");
+  int threads_per_slot = 0;
+  app.add_option("--threads-per-slot", threads_per_slot,
+                 "threads that a trainer computes with; default: the cores divided by the slots. A job's "
+                 "bits do not depend on it")
+      ->check(CLI::Range(1, 1024));
   app.add_option("--cpu-slots", agent.cpu_slots, "trainers on this machine; default: one per core")
       ->check(CLI::Range(1, 1024));
   app.add_option("--data-dir", agent.data_dir, "dataset cache and trainer logs")->capture_default_str();
@@ -157,5 +162,9 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
+  agent.slot.trainer.threads =
+      threads_per_slot > 0
+          ? threads_per_slot
+          : std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / agent.cpu_slots);
   return lockstep::Main(flags);
 }

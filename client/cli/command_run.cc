@@ -33,6 +33,10 @@ class RunCommand : public Command {
     flags->Number(
         "--workers", &workers_, 1, 1024,
         "Worker processes, one device each (default: the spec's workers.max, at most one per processor)");
+    flags->Number(
+        "--threads", &threads_, 1, 1024,
+        "Threads that each worker computes with (default: the processors divided by the workers); the "
+        "model does not depend on it");
     flags->Text("--output", &output_, "Folder for the model (default: ./lockstep-out/NAME-ID)", "DIR");
     flags->Texts("--set", &sets_, "Override a field of the spec, as in train.epochs=5; again for more",
                  "FIELD=VALUE");
@@ -65,6 +69,10 @@ class RunCommand : public Command {
   }
 
  private:
+  int Threads(int workers) const {
+    if (threads_ > 0) return threads_;
+    return std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / workers);
+  }
   absl::Status CheckOutput() const {
     if (output_.empty()) return absl::OkStatus();
     std::error_code error;
@@ -76,7 +84,7 @@ class RunCommand : public Command {
 
   absl::StatusOr<int> Train(Session* session, LocalCluster* cluster, const RunPlan& plan,
                             Cancellation* stop) {
-    RETURN_IF_ERROR(cluster->AddWorkers(plan.workers));
+    RETURN_IF_ERROR(cluster->AddWorkers(plan.workers, Threads(plan.workers)));
     const auto client = session->MakeClient(cluster->address(), stop);
     // The workers start while the job is submitted.
     auto submitted = client->SubmitJob(plan.spec, NewRequestId());
@@ -114,6 +122,7 @@ class RunCommand : public Command {
   std::string spec_, output_;
   std::vector<std::string> sets_;
   int workers_ = 0;
+  int threads_ = 0;
 };
 
 }  // namespace

@@ -159,11 +159,12 @@ absl::Status LocalCluster::Died(const Member& member, const std::string& how) co
       absl::StrCat(member.name, " died with ", how, "; its log ends:", LastLines(member.log, 20)));
 }
 
-absl::Status LocalCluster::AddWorkers(int count) {
+absl::Status LocalCluster::AddWorkers(int count, int threads) {
   for (int i = 1; i <= count; ++i) {
     const std::string name = absl::StrCat("worker-", i);
     ASSIGN_OR_RETURN(Member worker, Spawn(name, "lockstep-worker",
-                                          {"--coordinator", address_, "--name", name, "--cpu-slots", "1"}));
+                                          {"--coordinator", address_, "--name", name, "--cpu-slots", "1",
+                                           "--threads-per-slot", absl::StrCat(threads)}));
     members_.push_back(std::make_unique<Member>(std::move(worker)));
   }
   watcher_ = std::thread([this] { Watch(); });

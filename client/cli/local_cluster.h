@@ -39,7 +39,8 @@ class LocalCluster {
   ~LocalCluster();
 
   // Returns when they are started; they register with the coordinator by themselves.
-  absl::Status AddWorkers(int count);
+  // Each with one slot that computes with `threads` threads.
+  absl::Status AddWorkers(int count, int threads);
 
   const std::string& address() const { return address_; }
 

@@ -193,9 +193,15 @@ absl::StatusOr<std::unique_ptr<TrainerProcess>> TrainerProcess::Start(const Opti
   const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
 
   Child::Options child;
-  child.argv = {
-      options.program, "--control-fd",        absl::StrCat(kControlFd), "--slot", absl::StrCat(options.slot),
-      "--host",        options.advertise_host};
+  child.argv = {options.program,
+                "--control-fd",
+                absl::StrCat(kControlFd),
+                "--slot",
+                absl::StrCat(options.slot),
+                "--host",
+                options.advertise_host,
+                "--threads",
+                absl::StrCat(options.threads)};
   child.env = {{"OMP_NUM_THREADS", "1"}};
   child.fds = {{sockets.second, kControlFd}, {null, 0}, {log[1], 1}, {log[1], 2}};
   child.parent_death_signal = SIGKILL;

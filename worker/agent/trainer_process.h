@@ -30,6 +30,7 @@ class TrainerProcess {
   struct Options {
     std::string program;                       // path of lockstep-trainer
     int slot = 0;                              // --slot
+    int threads = 1;                           // --threads
     std::string advertise_host = "127.0.0.1";  // --host: where other trainers reach its collective
   };
   struct Events {  // run on the loop

@@ -40,6 +40,9 @@ struct LayerSummary {
 
 enum class Precision { kFp32, kBf16 };
 
+// FAILED_PRECONDITION: bf16 on a processor without it. AUTO is bf16 where the processor has it.
+absl::StatusOr<Precision> PrecisionOf(v1::Precision wanted);
+
 // Rows that follow the parameters in each gradient row: sums over the shard's real rows, reduced with the
 // gradient for free.
 enum GradientStat { kLossSum = 0, kCorrect = 1, kFlag0 = 2, kFlag1 = 3, kFlag2 = 4, kFlag3 = 5, kStats = 16 };

@@ -38,6 +38,15 @@ v1::NumericProfile CurrentProfile() {
   return profile;
 }
 
+absl::StatusOr<Precision> PrecisionOf(v1::Precision wanted) {
+  if (wanted == v1::PRECISION_AUTO) return kernels::cpu::HasBf16() ? Precision::kBf16 : Precision::kFp32;
+  if (wanted != v1::PRECISION_BF16) return Precision::kFp32;
+  if (kernels::cpu::HasBf16()) return Precision::kBf16;
+  return absl::FailedPreconditionError(absl::StrCat(
+      "train.precision: bf16 needs a processor that multiplies it natively (AVX512_BF16), this one offers ",
+      kernels::cpu::InstructionSet(), "; use precision: auto or fp32, or run it on another worker"));
+}
+
 void PrepareComputeThread() { kernels::cpu::PrepareThread(); }
 
 }  // namespace lockstep::engine

@@ -28,17 +28,23 @@ double PeakLearningRate(const v1::OptimizerSpec& spec) {
 
 }  // namespace
 
-GradientDescent::GradientDescent(const v1::Assignment& assignment, const v1::NumericProfile& profile)
-    : assignment_(assignment), profile_(profile), early_stopping_(assignment.spec().train()) {}
+GradientDescent::GradientDescent(const v1::Assignment& assignment, const v1::NumericProfile& profile,
+                                 int threads)
+    : assignment_(assignment),
+      profile_(profile),
+      team_(threads),
+      early_stopping_(assignment.spec().train()) {}
 
 absl::StatusOr<std::unique_ptr<GradientDescent>> GradientDescent::Create(const v1::Assignment& assignment,
-                                                                         const v1::NumericProfile& profile) {
-  auto self = std::unique_ptr<GradientDescent>(new GradientDescent(assignment, profile));
+                                                                         const v1::NumericProfile& profile,
+                                                                         int threads) {
+  auto self = std::unique_ptr<GradientDescent>(new GradientDescent(assignment, profile, threads));
   const v1::JobSpec& spec = self->assignment_.spec();
   ASSIGN_OR_RETURN(self->dataset_, PreparedDataset::Prepare(assignment.dataset(), spec));
   const PreparedDataset& data = *self->dataset_;
   ASSIGN_OR_RETURN(self->model_, engine::BuildModel(spec, data.features(), data.outputs(), data.task()));
   ASSIGN_OR_RETURN(self->optimizer_, engine::MakeOptimizer(spec.train(), *self->model_));
+  ASSIGN_OR_RETURN(self->precision_, engine::PrecisionOf(spec.train().precision()));
   self->evaluator_ = std::make_unique<Evaluator>(self->dataset_.get(), spec.train().logical_shards());
 
   const int64_t rows = data.size(Part::kTrain);
@@ -69,6 +75,8 @@ absl::Status GradientDescent::Form(Collective* collective, ShardRange shards) {
   options.rows_per_shard = rows_per_shard_;
   options.seed = assignment_.spec().seed();
   options.reproducible = assignment_.spec().reproducible();
+  options.precision = precision_;
+  options.team = &team_;
   ASSIGN_OR_RETURN(executor_, engine::MakeExecutor(model_, assignment_.spec(), options));
   spdlog::info("rank {} of {}: shards {}..{} of {}, {} training rows, {} parameters, step {} of {}",
                collective->rank(), collective->world(), shards.begin, shards.end - 1, logical_shards(),

@@ -12,6 +12,7 @@
 #include "common/data/dataset.h"
 #include "lockstep/v1/workers.pb.h"
 #include "worker/engine/engine.h"
+#include "worker/engine/team.h"
 #include "worker/trainer/early_stopping.h"
 #include "worker/trainer/evaluation.h"
 #include "worker/trainer/program.h"
@@ -22,7 +23,8 @@ class GradientDescent : public Program {
  public:
   // Reads and prepares the dataset, builds the model and its fresh weights. `profile` goes into checkpoints.
   static absl::StatusOr<std::unique_ptr<GradientDescent>> Create(const v1::Assignment& assignment,
-                                                                 const v1::NumericProfile& profile);
+                                                                 const v1::NumericProfile& profile,
+                                                                 int threads);
 
   int logical_shards() const override { return train().logical_shards(); }
   size_t reduction_size() const override { return static_cast<size_t>(model_->gradient_size()); }
@@ -45,7 +47,7 @@ class GradientDescent : public Program {
   absl::StatusOr<v1::TrainResult> Finish(const std::string& model_directory) override;
 
  private:
-  GradientDescent(const v1::Assignment& assignment, const v1::NumericProfile& profile);
+  GradientDescent(const v1::Assignment& assignment, const v1::NumericProfile& profile, int threads);
   const v1::TrainSpec& train() const { return assignment_.spec().train(); }
   int BatchRows() const;
   absl::Status EndOfEpoch();
@@ -57,6 +59,8 @@ class GradientDescent : public Program {
 
   v1::Assignment assignment_;
   v1::NumericProfile profile_;
+  engine::Team team_;
+  engine::Precision precision_ = engine::Precision::kFp32;
   std::unique_ptr<PreparedDataset> dataset_;
   std::shared_ptr<const engine::Model> model_;
   std::unique_ptr<engine::Executor> executor_;

@@ -63,7 +63,7 @@ absl::Status TrainerLoop::CheckProfile() const {
 
 absl::Status TrainerLoop::RunProgram() {
   RETURN_IF_ERROR(CheckProfile());
-  ASSIGN_OR_RETURN(program_, GradientDescent::Create(assignment_, options_.profile));
+  ASSIGN_OR_RETURN(program_, GradientDescent::Create(assignment_, options_.profile, options_.threads));
   if (assignment_.survivors().empty() && !assignment_.restore_from().empty()) {
     ASSIGN_OR_RETURN(const OpenedCheckpoint checkpoint, OpenCheckpoint(assignment_.restore_from()));
     RETURN_IF_ERROR(program_->Restore(checkpoint, assignment_.weights_only()));
@@ -118,7 +118,7 @@ absl::Status TrainerLoop::FormGeneration() {
   const ShardRange range = ShardsOfRank(shards, options.world, options.rank);
   nodes_ = MaximalNodes(shards, range).size();
   node_sums_.assign(nodes_ * options.n, 0.0f);
-  sums_.assign(options.n, 0.0f);
+  sums_.assign(options.world == 1 ? 0 : options.n, 0.0f);
   RETURN_IF_ERROR(ShareState());
   RETURN_IF_ERROR(program_->Form(collective_.get(), range));
   if (options.rank == 0 && !checkpointer_) {
@@ -144,7 +144,8 @@ absl::Status TrainerLoop::ShareState() {
 
 absl::StatusOr<TrainerLoop::Outcome> TrainerLoop::StepUntilBoundary() {
   float* flags = node_sums_.data() + program_->loop_flags_offset();
-  const float* agreed = sums_.data() + program_->loop_flags_offset();
+  float* const sums = sums_.empty() ? node_sums_.data() : sums_.data();
+  const float* agreed = sums + program_->loop_flags_offset();
   while (!program_->done()) {
     const Clock::time_point start = Clock::now();
     program_->Contribute(node_sums_.data());
@@ -153,11 +154,11 @@ absl::StatusOr<TrainerLoop::Outcome> TrainerLoop::StepUntilBoundary() {
     flags[kPause] = stop == v1::Stop::MODE_PAUSE ? 1.0f : 0.0f;
     flags[kCancel] = stop == v1::Stop::MODE_CANCEL ? 1.0f : 0.0f;
     const Clock::time_point computed = Clock::now();
-    RETURN_IF_ERROR(collective_->OrderedSum(node_sums_.data(), sums_.data()));
+    if (!sums_.empty()) RETURN_IF_ERROR(collective_->OrderedSum(node_sums_.data(), sums_.data()));
     const Clock::time_point summed = Clock::now();
     const bool change_over = agreed[kChangeOver] == static_cast<float>(assignment_.world());
     const bool pause = agreed[kPause] > 0, cancel = agreed[kCancel] > 0;
-    RETURN_IF_ERROR(program_->Complete(sums_.data()));
+    RETURN_IF_ERROR(program_->Complete(sums));
     const Clock::time_point completed = Clock::now();
     times_.compute += SecondsBetween(start, computed) + SecondsBetween(summed, completed);
     times_.communication += SecondsBetween(computed, summed);

@@ -30,6 +30,7 @@ class TrainerLoop {
   struct Options {
     std::string host = "127.0.0.1";  // address that peers can reach this trainer at
     v1::NumericProfile profile;
+    int threads = 1;  // that compute; the bits do not depend on it
   };
 
   TrainerLoop(const Options& options, Mailbox* mailbox, Channel* channel, v1::Assignment assignment);
@@ -55,7 +56,7 @@ class TrainerLoop {
   std::unique_ptr<Program> program_;
   std::unique_ptr<Collective> collective_;
   std::unique_ptr<Checkpointer> checkpointer_;  // rank 0 only
-  std::vector<float> node_sums_, sums_;
+  std::vector<float> node_sums_, sums_;         // sums_ is empty where one rank holds the whole sum
   size_t nodes_ = 0;
   StepTimes times_;
 };

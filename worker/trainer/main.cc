@@ -22,6 +22,7 @@ int main(int argc, char** argv) {
   app.add_option("--control-fd", control_fd, "inherited socket to the agent")->required();
   app.add_option("--slot", slot, "number of the device on this node");
   app.add_option("--host", options.host, "address that other trainers can reach this one at");
+  app.add_option("--threads", options.threads, "threads to compute with")->check(CLI::Range(1, 1024));
   app.set_version_flag("--version", lockstep::Version());
   CLI11_PARSE(app, argc, argv);
 
