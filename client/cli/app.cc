@@ -59,6 +59,10 @@ void Flags::Number(const std::string& names, int* value, int low, int high, cons
   app_->add_option(names, *value, help)->check(CLI::Range(low, high))->type_name("N")->option_text("N");
 }
 
+void Flags::Real(const std::string& names, double* value, double low, double high, const std::string& help) {
+  app_->add_option(names, *value, help)->check(CLI::Range(low, high))->type_name("X")->option_text("X");
+}
+
 void Flags::Time(const std::string& names, absl::Duration* value, const std::string& help) {
   app_->add_option_function<std::string>(
           names,

@@ -19,6 +19,7 @@ std::unique_ptr<Command> MakeResumeCommand();
 std::unique_ptr<Command> MakeWorkersCommand();
 std::unique_ptr<Command> MakeCheckpointsCommand();
 std::unique_ptr<Command> MakeDatasetsCommand();
+std::unique_ptr<Command> MakeGenerateCommand();
 std::unique_ptr<Command> MakeTokenizerCommand();
 std::unique_ptr<Command> MakeModelsCommand();
 std::unique_ptr<Command> MakeDownloadCommand();

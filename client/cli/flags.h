@@ -29,6 +29,7 @@ class Flags {
   void Texts(const std::string& names, std::vector<std::string>* values, const std::string& help,
              const std::string& placeholder);
   void Number(const std::string& names, int* value, int low, int high, const std::string& help);
+  void Real(const std::string& names, double* value, double low, double high, const std::string& help);
   void Time(const std::string& names, absl::Duration* value, const std::string& help);
 
  private:

@@ -51,20 +51,25 @@ std::string LastLines(const std::string& path, size_t count) {
 
 }  // namespace
 
-absl::StatusOr<std::string> FindBinaries(const std::string& override_folder) {
+absl::StatusOr<std::string> FindBinary(const std::string& program, const std::string& override_folder) {
   std::string folder = override_folder;
   if (folder.empty()) {
     std::error_code error;
     folder = std::filesystem::read_symlink("/proc/self/exe", error).parent_path().string();
   }
+  const std::string path = absl::StrCat(folder, "/", program);
+  if (::access(path.c_str(), X_OK) == 0) return path;
+  return absl::FailedPreconditionError(
+      absl::StrCat(program, " was not found in ", folder,
+                   ", where `lockstep` looks for it; build it, or set LOCKSTEP_BIN_DIR"));
+}
+
+absl::StatusOr<std::string> FindBinaries(const std::string& override_folder) {
+  std::string path;
   for (const char* program : {"lockstep-coordinator", "lockstep-worker"}) {
-    if (::access(absl::StrCat(folder, "/", program).c_str(), X_OK) != 0) {
-      return absl::FailedPreconditionError(
-          absl::StrCat(program, " was not found in ", folder,
-                       ", where `lockstep run` looks for it; build it, or set LOCKSTEP_BIN_DIR"));
-    }
+    ASSIGN_OR_RETURN(path, FindBinary(program, override_folder));
   }
-  return folder;
+  return std::filesystem::path(path).parent_path().string();
 }
 
 absl::StatusOr<std::unique_ptr<LocalCluster>> LocalCluster::Start(const Options& options) {

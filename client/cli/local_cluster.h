@@ -80,4 +80,7 @@ class LocalCluster {
 // names the program that is missing there.
 absl::StatusOr<std::string> FindBinaries(const std::string& override_folder);
 
+// The path of one program, looked for in the same place. FAILED_PRECONDITION: it is not there.
+absl::StatusOr<std::string> FindBinary(const std::string& program, const std::string& override_folder);
+
 }  // namespace lockstep

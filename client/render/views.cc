@@ -29,8 +29,8 @@ std::string ProgressCell(const v1::Job& job) {
 // The one number people look for.
 std::string HeadlineMetric(const google::protobuf::Map<std::string, double>& metrics) {
   for (const char* name :
-       {"test/accuracy", "test/rmse", "test/perplexity", "test/loss", "validation/accuracy",
-        "validation/rmse", "validation/perplexity", "validation/loss"}) {
+       {"test/perplexity", "test/accuracy", "test/rmse", "test/loss", "validation/perplexity",
+        "validation/accuracy", "validation/rmse", "validation/loss"}) {
     const auto at = metrics.find(name);
     if (at != metrics.end()) {
       return absl::StrCat(absl::StrReplaceAll(name, {{"/", " "}}), " ", NumberText(at->second));

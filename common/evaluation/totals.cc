@@ -26,6 +26,7 @@ ShardTotals Add(std::span<const ShardTotals> shards) {
     all.squared_error += shard.squared_error;
     all.target += shard.target;
     all.target_squared += shard.target_squared;
+    all.correct += shard.correct;
   }
   return all;
 }
@@ -55,6 +56,12 @@ std::map<std::string, double> ClassificationMetrics(const ShardTotals& totals,
           {"precision", precision / averaged},
           {"recall", recall / averaged},
           {"f1", f1 / averaged}};
+}
+
+std::map<std::string, double> LanguageModelMetrics(const ShardTotals& totals) {
+  const double rows = totals.rows > 0 ? totals.rows : 1;
+  const double loss = totals.loss / rows;
+  return {{"loss", loss}, {"perplexity", std::exp(loss)}, {"accuracy", totals.correct / rows}};
 }
 
 std::map<std::string, double> RegressionMetrics(const ShardTotals& totals) {

@@ -27,6 +27,7 @@ struct ShardTotals {
   double squared_error = 0;
   double target = 0;
   double target_squared = 0;
+  double correct = 0;  // language models
 };
 
 // Adds shards in order.
@@ -36,6 +37,9 @@ ShardTotals Add(std::span<const ShardTotals> shards);
 // an undefined ratio counts as 0). `confusion` is (classes, classes): row = truth, column = prediction.
 std::map<std::string, double> ClassificationMetrics(const ShardTotals& totals,
                                                     std::span<const int64_t> confusion, int classes);
+
+// loss (per token, in nats), perplexity (its exponential) and accuracy; the rows are tokens.
+std::map<std::string, double> LanguageModelMetrics(const ShardTotals& totals);
 
 // loss, rmse, mae, r2 (0 if all targets are equal).
 std::map<std::string, double> RegressionMetrics(const ShardTotals& totals);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <vector>
 
 namespace lockstep {
 namespace {
@@ -37,6 +38,18 @@ TEST(ClassificationMetrics, ClassThatNeverOccursDoesNotCount) {
   ShardTotals totals;
   totals.rows = 3;
   EXPECT_DOUBLE_EQ(ClassificationMetrics(totals, confusion, 2)["f1"], 1.0);
+}
+
+TEST(LanguageModelMetrics, PerplexityIsTheExponentialOfTheLossPerToken) {
+  ShardTotals totals;
+  totals.rows = 8;
+  totals.loss = 8 * std::log(5.0);
+  totals.correct = 2;
+  auto metrics = LanguageModelMetrics(totals);
+  EXPECT_NEAR(metrics["loss"], std::log(5.0), 1e-12);
+  EXPECT_NEAR(metrics["perplexity"], 5, 1e-12);
+  EXPECT_DOUBLE_EQ(metrics["accuracy"], 0.25);
+  EXPECT_DOUBLE_EQ(Add(std::vector<ShardTotals>{totals, totals}).correct, 4);
 }
 
 TEST(RegressionMetrics, MatchTheDefinition) {

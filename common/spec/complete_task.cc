@@ -64,7 +64,8 @@ ModelTasks TasksOf(const v1::ModelSpec& model) {
 }
 
 Tasks TasksOfMetric(const std::string& metric) {
-  if (metric == "validation/accuracy" || metric == "validation/f1") return kClassification;
+  if (metric == "validation/accuracy") return kClassification | kLanguageModel;
+  if (metric == "validation/f1") return kClassification;
   if (metric == "validation/r2") return kRegression;
   if (metric == "validation/perplexity") return kLanguageModel;
   if (metric == "validation/mse") return kReconstruction;

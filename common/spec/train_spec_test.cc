@@ -123,7 +123,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{{"dataset.task=reconstruction"},
              "model.mlp: is for classification or regression, but dataset.task"},
         Case{{"dataset.task=regression", "train.schedule.plateau.metric=validation/accuracy"},
-             "train.schedule.plateau.metric validation/accuracy: is for classification, but dataset.task"}));
+             "train.schedule.plateau.metric validation/accuracy: is for classification or language models, "
+             "but dataset.task"}));
 
 }  // namespace
 }  // namespace lockstep

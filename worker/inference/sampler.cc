@@ -53,8 +53,8 @@ absl::StatusOr<int32_t> SampleToken(std::span<const float> logits, const Samplin
   if (candidates.empty()) return absl::OutOfRangeError("the model allows no token");
   if (options.temperature == 0) return std::min_element(candidates.begin(), candidates.end())->id;
 
-  const size_t kept = options.top_k > 0 ? std::min(candidates.size(), static_cast<size_t>(options.top_k))
-                                        : candidates.size();
+  const size_t kept =
+      options.top_k > 0 ? std::min(candidates.size(), static_cast<size_t>(options.top_k)) : candidates.size();
   std::partial_sort(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(kept),
                     candidates.end());
   std::vector<double> weights(kept);

@@ -22,8 +22,8 @@ struct SamplingOptions {
 // INVALID_ARGUMENT: temperature is negative or not finite, top_k is negative, top_p is not in (0, 1].
 absl::Status CheckSampling(const SamplingOptions& options);
 
-// The token at `position` (0, 1, ... of those generated). A logit of -infinity forbids its token. OUT_OF_RANGE:
-// none is allowed, or one is not a number. REQUIRES: CheckSampling(options).ok().
+// The token at `position` (0, 1, ... of those generated). A logit of -infinity forbids its token.
+// OUT_OF_RANGE: none is allowed, or one is not a number. REQUIRES: CheckSampling(options).ok().
 absl::StatusOr<int32_t> SampleToken(std::span<const float> logits, const SamplingOptions& options,
                                     int64_t position);
 

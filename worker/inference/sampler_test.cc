@@ -31,7 +31,8 @@ TEST(Sampler, FrequenciesAreTheSoftmaxOfTheLogitsOverTheTemperature) {
     for (const float logit : logits) total += std::exp(logit / temperature);
     const std::map<int32_t, int> drawn = Draw(logits, {.temperature = temperature}, 20000);
     for (const auto& [id, count] : drawn) {
-      EXPECT_NEAR(count / 20000.0, std::exp(logits[static_cast<size_t>(id)] / temperature) / total, 0.012) << id;
+      EXPECT_NEAR(count / 20000.0, std::exp(logits[static_cast<size_t>(id)] / temperature) / total, 0.012)
+          << id;
     }
   }
 }
@@ -61,7 +62,7 @@ TEST(Sampler, TheDrawIsAFunctionOfSeedAndPosition) {
   }
   EXPECT_EQ(first, again);
   EXPECT_NE(first, other);
-  EXPECT_GT(std::map<int32_t, int>(Draw(logits, {}, 200)).size(), 50u);
+  EXPECT_GT(Draw(logits, SamplingOptions(), 200).size(), 50u);
 }
 
 TEST(Sampler, ForbiddenTokensAreNeverDrawnAndDamageIsSeen) {

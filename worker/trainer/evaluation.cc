@@ -4,22 +4,75 @@
 #include <cmath>
 #include <cstring>
 
-#include "common/evaluation/totals.h"
-
 namespace lockstep {
 namespace {
 
 constexpr int64_t kRowsPerCall = 256;
+constexpr int64_t kTokensPerCall = 16384;
+
+int64_t RowsPerCall(const PreparedDataset& dataset) {
+  if (dataset.task() != v1::TASK_LANGUAGE_MODEL) return kRowsPerCall;
+  return std::clamp<int64_t>(kTokensPerCall / dataset.sequence_length(), 1, kRowsPerCall);
+}
 
 }  // namespace
 
 Evaluator::Evaluator(const PreparedDataset* dataset, int logical_shards)
-    : dataset_(dataset),
-      logical_shards_(logical_shards),
-      x_(kRowsPerCall * dataset->features()),
-      out_(kRowsPerCall * dataset->outputs()),
-      targets_(kRowsPerCall),
-      classes_(kRowsPerCall) {}
+    : dataset_(dataset), logical_shards_(logical_shards), rows_per_call_(RowsPerCall(*dataset)) {
+  const auto sized = [this](int64_t width) { return static_cast<size_t>(rows_per_call_ * width); };
+  if (dataset->task() == v1::TASK_LANGUAGE_MODEL) {
+    const int64_t length = dataset->sequence_length();
+    tokens_.resize(sized(length));
+    classes_.resize(sized(length));
+    out_.resize(sized(length));
+    targets_.resize(sized(length));
+    return;
+  }
+  x_.resize(sized(dataset->features()));
+  out_.resize(sized(dataset->outputs()));
+  targets_.resize(sized(1));
+  classes_.resize(sized(1));
+}
+
+void Evaluator::AddTokens(Part part, int64_t first, int64_t count, const float* weights,
+                          engine::Executor* executor, ShardTotals* sum) {
+  dataset_->FetchTokens(part, 0, first, count, tokens_.data(), classes_.data());
+  executor->TokenLosses(weights, tokens_.data(), classes_.data(), static_cast<int>(count), out_.data(),
+                        targets_.data());
+  const size_t predictions = static_cast<size_t>(count * dataset_->sequence_length());
+  for (size_t i = 0; i < predictions; ++i) {
+    sum->loss += out_[i];
+    sum->correct += targets_[i];
+  }
+  sum->rows += static_cast<double>(predictions);
+}
+
+void Evaluator::AddRows(Part part, int64_t first, int64_t count, const float* weights,
+                        engine::Executor* executor, ShardTotals* sum, std::vector<int64_t>* confusion) {
+  const bool classification = dataset_->task() == v1::TASK_CLASSIFICATION;
+  const int outputs = dataset_->outputs();
+  dataset_->Fetch(part, 0, first, count, x_.data(), classes_.data(), targets_.data());
+  executor->Predict(weights, x_.data(), static_cast<int>(count), out_.data());
+  for (int64_t row = 0; row < count; ++row) {
+    sum->rows += 1;
+    if (classification) {
+      const int truth = classes_[row];
+      const RowOutcome outcome =
+          ClassifyRow({out_.data() + row * outputs, static_cast<size_t>(outputs)}, truth);
+      sum->loss += outcome.loss;
+      ++(*confusion)[static_cast<size_t>(truth) * outputs + outcome.predicted];
+    } else {
+      const double truth = targets_[row], value = out_[row];
+      const double error = (value - truth) * dataset_->target_scale();
+      const double target = truth * dataset_->target_scale() + dataset_->target_mean();
+      sum->loss += (value - truth) * (value - truth);
+      sum->absolute_error += std::abs(error);
+      sum->squared_error += error * error;
+      sum->target += target;
+      sum->target_squared += target * target;
+    }
+  }
+}
 
 absl::StatusOr<Evaluation> Evaluator::Evaluate(Part part, const float* weights, engine::Executor* executor,
                                                Collective* collective, ShardRange shards) {
@@ -38,28 +91,12 @@ absl::StatusOr<Evaluation> Evaluator::Evaluate(Part part, const float* weights, 
   for (int shard = shards.begin; shard < shards.end; ++shard) {
     ShardTotals& sum = totals[shard - shards.begin];
     const int64_t end = rows * (shard + 1) / logical_shards_;
-    for (int64_t first = rows * shard / logical_shards_; first < end; first += kRowsPerCall) {
-      const int64_t count = std::min(kRowsPerCall, end - first);
-      dataset_->Fetch(part, 0, first, count, x_.data(), classes_.data(), targets_.data());
-      executor->Predict(weights, x_.data(), static_cast<int>(count), out_.data());
-      for (int64_t row = 0; row < count; ++row) {
-        sum.rows += 1;
-        if (classification) {
-          const int truth = classes_[row];
-          const RowOutcome outcome =
-              ClassifyRow({out_.data() + row * outputs, static_cast<size_t>(outputs)}, truth);
-          sum.loss += outcome.loss;
-          ++confusion[static_cast<size_t>(truth) * outputs + outcome.predicted];
-        } else {
-          const double truth = targets_[row], value = out_[row];
-          const double error = (value - truth) * dataset_->target_scale();
-          const double target = truth * dataset_->target_scale() + dataset_->target_mean();
-          sum.loss += (value - truth) * (value - truth);
-          sum.absolute_error += std::abs(error);
-          sum.squared_error += error * error;
-          sum.target += target;
-          sum.target_squared += target * target;
-        }
+    for (int64_t first = rows * shard / logical_shards_; first < end; first += rows_per_call_) {
+      const int64_t count = std::min(rows_per_call_, end - first);
+      if (dataset_->task() == v1::TASK_LANGUAGE_MODEL) {
+        AddTokens(part, first, count, weights, executor, &sum);
+      } else {
+        AddRows(part, first, count, weights, executor, &sum, &confusion);
       }
     }
   }
@@ -85,8 +122,9 @@ absl::StatusOr<Evaluation> Evaluator::Evaluate(Part part, const float* weights, 
   }
   Evaluation evaluation;
   const ShardTotals sum = Add(in_order);
-  evaluation.metrics =
-      classification ? ClassificationMetrics(sum, confusion, outputs) : RegressionMetrics(sum);
+  evaluation.metrics = classification ? ClassificationMetrics(sum, confusion, outputs)
+                       : dataset_->task() == v1::TASK_LANGUAGE_MODEL ? LanguageModelMetrics(sum)
+                                                                     : RegressionMetrics(sum);
   evaluation.confusion = std::move(confusion);
   return evaluation;
 }

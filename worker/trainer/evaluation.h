@@ -1,5 +1,6 @@
 // Evaluates one part of the dataset on all ranks together: each evaluates the logical shards it holds; totals
-// are exchanged and added in shard order, so the metrics have the same bits on any number of ranks.
+// are exchanged and added in shard order, so the metrics have the same bits on any number of ranks. A
+// language model's loss is the mean over tokens.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +10,7 @@
 
 #include "common/base/status.h"
 #include "common/data/dataset.h"
+#include "common/evaluation/totals.h"
 #include "common/numerics/reduction_tree.h"
 #include "worker/collective/collective.h"
 #include "worker/engine/engine.h"
@@ -17,7 +19,7 @@ namespace lockstep {
 
 struct Evaluation {
   std::map<std::string, double> metrics;  // without a prefix: "loss", "accuracy", ...
-  std::vector<int64_t> confusion;         // (classes, classes) row = truth; empty for regression
+  std::vector<int64_t> confusion;         // (classes, classes) row = truth; classification alone
 };
 
 // Owns its buffers, so that repeated evaluations allocate little. Not thread-safe.
@@ -30,10 +32,17 @@ class Evaluator {
                                       Collective* collective, ShardRange shards);
 
  private:
+  // Adds up rows [first, first + count) of `part`.
+  void AddRows(Part part, int64_t first, int64_t count, const float* weights, engine::Executor* executor,
+               ShardTotals* sum, std::vector<int64_t>* confusion);
+  void AddTokens(Part part, int64_t first, int64_t count, const float* weights, engine::Executor* executor,
+                 ShardTotals* sum);
+
   const PreparedDataset* const dataset_;
   const int logical_shards_;
-  std::vector<float> x_, out_, targets_;
-  std::vector<int32_t> classes_;
+  const int64_t rows_per_call_;
+  std::vector<float> x_, out_, targets_;  // language models: out_ and targets_ are losses and hits
+  std::vector<int32_t> tokens_, classes_;
 };
 
 }  // namespace lockstep

@@ -102,7 +102,11 @@ void GradientDescent::Contribute(float* node_sums) {
     const int64_t begin = rows * shard / logical_shards();
     const int64_t count = rows * (shard + 1) / logical_shards() - begin;
     const int64_t at = static_cast<int64_t>(local) * rows_per_shard_;
-    if (count > 0) {
+    if (count > 0 && model_->reads_tokens()) {
+      dataset_->FetchTokens(Part::kTrain, epoch, first + begin, count,
+                            executor_->tokens() + at * model_->features(),
+                            executor_->classes() + at * model_->positions());
+    } else if (count > 0) {
       dataset_->Fetch(Part::kTrain, epoch, first + begin, count,
                       executor_->features() + at * dataset_->features(),
                       executor_->classes() ? executor_->classes() + at : nullptr,
@@ -117,7 +121,7 @@ void GradientDescent::Contribute(float* node_sums) {
 absl::Status GradientDescent::Complete(float* sums) {
   const int rows = BatchRows();
   const float* stats = sums + model_->flat_size();
-  const double loss = stats[engine::kLossSum] / rows;
+  const double loss = stats[engine::kLossSum] / (static_cast<double>(rows) * model_->positions());
   const double rate = engine::LearningRate(train(), step_ + 1, steps_per_epoch_, total_steps_);
   const float norm = std::isfinite(loss) ? optimizer_->Apply(sums, weights_.data(), step_ + 1, rate)
                                          : std::numeric_limits<float>::quiet_NaN();
