@@ -21,6 +21,8 @@ absl::Status InnerFraction(absl::string_view field, double value);  // 0 < value
 
 // Fills defaults and checks ranges of one part each; complete.cc puts them together.
 absl::Status CompleteModel(v1::ModelSpec* model);
+absl::Status CompleteCnn(v1::CnnSpec* cnn);
+absl::Status CompleteResNet(v1::ResNetSpec* resnet);
 absl::Status CompleteOptimizer(v1::OptimizerSpec* optimizer);
 absl::Status CompleteSchedule(v1::ScheduleSpec* schedule);
 absl::Status CompleteTrain(v1::TrainSpec* train);

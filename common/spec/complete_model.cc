@@ -54,6 +54,10 @@ absl::Status CompleteModel(v1::ModelSpec* model) {
       return CompleteMlp(model->mutable_mlp());
     case v1::ModelSpec::kAutoencoder:
       return CompleteAutoencoder(model->mutable_autoencoder());
+    case v1::ModelSpec::kCnn:
+      return CompleteCnn(model->mutable_cnn());
+    case v1::ModelSpec::kResnet:
+      return CompleteResNet(model->mutable_resnet());
     default:
       return absl::OkStatus();
   }

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_join.h"
 #include "common/data/language_data.h"
+#include "common/spec/image_spec.h"
 #include "common/spec/spec.h"
 #include "common/spec/text_names.h"
 #include "common/spec/text_spec.h"
@@ -133,6 +134,7 @@ absl::Status FitSpecToDataset(const v1::Dataset& dataset, v1::JobSpec* spec) {
   spec->mutable_dataset()->set_task(task);
   if (task == v1::TASK_LANGUAGE_MODEL) return FitLanguageModel(dataset, spec);
   RETURN_IF_ERROR(CheckModel(dataset, task, spec->model()));
+  RETURN_IF_ERROR(CompleteInputShape(dataset, spec->mutable_model()));
   if (!spec->has_train()) return absl::OkStatus();
   v1::TrainSpec* train = spec->mutable_train();
   RETURN_IF_ERROR(CompleteLoss(dataset, task, train));

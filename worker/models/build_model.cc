@@ -6,6 +6,8 @@
 #include "worker/engine/dropout.h"
 #include "worker/engine/engine.h"
 #include "worker/engine/linear.h"
+#include "worker/models/cnn.h"
+#include "worker/models/resnet.h"
 
 namespace lockstep::engine {
 namespace {
@@ -105,6 +107,10 @@ absl::StatusOr<std::shared_ptr<const Model>> BuildModel(const v1::JobSpec& spec,
       return BuildAffine(features, outputs, loss);
     case v1::ModelSpec::kMlp:
       return BuildMlp(spec.model().mlp(), features, outputs, loss);
+    case v1::ModelSpec::kCnn:
+      return BuildCnn(spec.model().cnn(), features, outputs, loss);
+    case v1::ModelSpec::kResnet:
+      return BuildResNet(spec.model().resnet(), features, outputs, loss);
     default:
       break;
   }
