@@ -49,6 +49,21 @@ class TestJob {
                          : options.kind == "gelu"    ? v1::ACTIVATION_GELU
                                                      : v1::ACTIVATION_RELU);
     }
+    Fill();
+  }
+
+  // A job of any model.
+  TestJob(v1::ModelSpec model_spec, int feature_count, int output_count, int shard_count, int shard_rows)
+      : features(feature_count),
+        outputs(output_count),
+        shards(shard_count),
+        rows_per_shard(shard_rows),
+        task(v1::TASK_CLASSIFICATION) {
+    *spec.mutable_model() = std::move(model_spec);
+    Fill();
+  }
+
+  void Fill() {
     model = *BuildModel(spec, features, outputs, task);
     weights.resize(model->flat_size());
     model->Initialize(11, weights.data());
@@ -77,12 +92,13 @@ class TestJob {
   }
 
   // An executor of these shards, with its rows filled in.
-  std::unique_ptr<Executor> MakeRank(ShardRange range) const {
+  std::unique_ptr<Executor> MakeRank(ShardRange range, Team* team = nullptr) const {
     ExecutorOptions options;
     options.logical_shards = shards;
     options.shards = range;
     options.rows_per_shard = rows_per_shard;
     options.seed = seed;
+    options.team = team;
     std::unique_ptr<Executor> executor = *MakeExecutor(model, spec, options);
     for (int s = range.begin; s < range.end; ++s) {
       const int local = s - range.begin;
@@ -99,7 +115,8 @@ class TestJob {
     return executor;
   }
 
-  std::vector<float> PartitionedGradient(const std::vector<float>& at, int64_t step, int world) const {
+  std::vector<float> PartitionedGradient(const std::vector<float>& at, int64_t step, int world,
+                                         Team* team = nullptr) const {
     std::vector<TreeNode> nodes;
     std::vector<std::vector<float>> sums;
     for (int rank = 0; rank < world; ++rank) {
@@ -107,7 +124,7 @@ class TestJob {
       const std::vector<TreeNode> mine = MaximalNodes(shards, range);
       const int64_t size = model->gradient_size();
       std::vector<float> out(mine.size() * size, 777.0f);
-      MakeRank(range)->Gradient(at.data(), step, batch_rows(), out.data());
+      MakeRank(range, team)->Gradient(at.data(), step, batch_rows(), out.data());
       for (size_t n = 0; n < mine.size(); ++n) {
         nodes.push_back(mine[n]);
         sums.emplace_back(out.begin() + n * size, out.begin() + (n + 1) * size);
