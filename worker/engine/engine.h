@@ -78,7 +78,8 @@ struct ExecutorOptions {
   uint64_t seed = 1;
   bool reproducible = true;
   Precision precision = Precision::kFp32;
-  Team* team = nullptr;  // the threads to run on; outlives the executor; null: the calling thread alone
+  double label_smoothing = 0;  // of the cross-entropy in training; MakeExecutor takes it from the spec
+  Team* team = nullptr;        // the threads to run on; outlives the executor; null: the calling thread alone
 };
 
 // One rank's workspace: planned once, nothing is allocated afterwards. Not thread-safe.

@@ -200,7 +200,7 @@ class GraphExecutor final : public Executor {
     kept_input_ = Allocate(capacity_ * model_->features());
     targets_ = Allocate(Targets(*model_) * predictions * model_->outputs());
     classes_.assign(static_cast<size_t>(predictions), 0);
-    loss_ = MakeLoss(graph_.loss, predictions, model_->outputs());
+    loss_ = MakeLoss(graph_.loss, predictions, model_->outputs(), options.label_smoothing);
     additions_.resize(graph_.nodes.size());
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
       const Node& node = *graph_.nodes[i];
@@ -287,7 +287,9 @@ absl::StatusOr<std::unique_ptr<Executor>> MakeExecutor(std::shared_ptr<const Mod
                      " rows; train.batch_size must be at least the shards"));
   }
   PrepareComputeThread();
-  return std::make_unique<GraphExecutor>(std::move(graph_model), options);
+  ExecutorOptions complete = options;
+  complete.label_smoothing = spec.train().label_smoothing();
+  return std::make_unique<GraphExecutor>(std::move(graph_model), complete);
 }
 
 }  // namespace lockstep::engine

@@ -24,6 +24,8 @@ class LossOp {
 };
 
 // For `rows` predictions of `width` outputs.
-std::unique_ptr<LossOp> MakeLoss(v1::Loss loss, int64_t rows, int64_t width);
+// `smoothing` is of the cross-entropy's labels, in Run alone: Losses compares models, however they were
+// trained.
+std::unique_ptr<LossOp> MakeLoss(v1::Loss loss, int64_t rows, int64_t width, double smoothing);
 
 }  // namespace lockstep::engine

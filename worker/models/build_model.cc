@@ -6,6 +6,7 @@
 #include "worker/engine/dropout.h"
 #include "worker/engine/engine.h"
 #include "worker/engine/linear.h"
+#include "worker/models/autoencoder.h"
 #include "worker/models/cnn.h"
 #include "worker/models/resnet.h"
 
@@ -14,26 +15,9 @@ namespace {
 
 using kernels::Activation;
 
-absl::StatusOr<Activation> ActivationOf(v1::Activation activation) {
-  switch (activation) {
-    case v1::ACTIVATION_UNSPECIFIED:
-    case v1::ACTIVATION_RELU:
-      return Activation::kRelu;
-    case v1::ACTIVATION_TANH:
-      return Activation::kTanh;
-    case v1::ACTIVATION_SIGMOID:
-      return Activation::kSigmoid;
-    case v1::ACTIVATION_GELU:
-      return Activation::kGelu;
-    default:
-      return absl::InvalidArgumentError(absl::StrCat("model.mlp.activation: unknown value ", activation,
-                                                     ", expected relu, tanh, sigmoid or gelu"));
-  }
-}
-
 absl::StatusOr<std::shared_ptr<const Model>> BuildMlp(const v1::MlpSpec& mlp, int features, int outputs,
                                                       v1::Loss loss) {
-  ASSIGN_OR_RETURN(const Activation activation, ActivationOf(mlp.activation()));
+  ASSIGN_OR_RETURN(const Activation activation, ActivationOf("model.mlp.activation", mlp.activation()));
   if (mlp.hidden().empty()) {
     return absl::InvalidArgumentError(
         "model.mlp.hidden: expected at least one width; model.softmax or "
@@ -67,6 +51,31 @@ std::shared_ptr<const Model> BuildAffine(int features, int outputs, v1::Loss los
   return std::move(builder).Build(value, loss);
 }
 
+// The loss that is asked for, or the task's own; a support vector machine's is the hinge loss.
+absl::StatusOr<v1::Loss> LossOf(const v1::JobSpec& spec, v1::Task task) {
+  const v1::Loss wanted = spec.train().loss();
+  const bool svm = spec.model().has_svm();
+  if (task != v1::TASK_CLASSIFICATION) {
+    if (wanted == v1::LOSS_UNSPECIFIED || wanted == v1::LOSS_MEAN_SQUARED_ERROR)
+      return v1::LOSS_MEAN_SQUARED_ERROR;
+    return absl::InvalidArgumentError(absl::StrCat(
+        "train.loss: ", wanted == v1::LOSS_HINGE ? "hinge" : "cross_entropy",
+        " is for classification, but the targets are numbers; leave train.loss out, or set dataset.task: "
+        "classification"));
+  }
+  if (wanted == v1::LOSS_MEAN_SQUARED_ERROR) {
+    return absl::InvalidArgumentError(
+        "train.loss: mean_squared_error is for regression, but the label holds classes; leave train.loss "
+        "out, or set "
+        "dataset.task: regression");
+  }
+  if (svm && wanted == v1::LOSS_CROSS_ENTROPY) {
+    return absl::InvalidArgumentError(
+        "train.loss: model.svm is trained with the hinge loss; for cross_entropy use model: softmax");
+  }
+  return svm || wanted == v1::LOSS_HINGE ? v1::LOSS_HINGE : v1::LOSS_CROSS_ENTROPY;
+}
+
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const Model>> BuildModel(const v1::JobSpec& spec, int features, int outputs,
@@ -75,20 +84,20 @@ absl::StatusOr<std::shared_ptr<const Model>> BuildModel(const v1::JobSpec& spec,
     return absl::InvalidArgumentError(absl::StrCat(
         "model: expected at least one feature and one output, got ", features, " and ", outputs));
   }
-  if (task != v1::TASK_CLASSIFICATION && task != v1::TASK_REGRESSION) {
-    return absl::InvalidArgumentError("model: the dataset's task is neither classification nor regression");
+  if (task != v1::TASK_CLASSIFICATION && task != v1::TASK_REGRESSION && task != v1::TASK_RECONSTRUCTION) {
+    return absl::InvalidArgumentError(
+        "model: the dataset's task is neither classification, regression nor reconstruction");
+  }
+  ASSIGN_OR_RETURN(const v1::Loss loss, LossOf(spec, task));
+  const bool autoencoder = spec.model().has_autoencoder();
+  if (autoencoder != (task == v1::TASK_RECONSTRUCTION)) {
+    return absl::InvalidArgumentError(
+        autoencoder ? "model.autoencoder: reproduces its features; leave dataset.task out, "
+                      "or set it to reconstruction"
+                    : "model: without a label expected autoencoder; name the label in "
+                      "dataset.label to train another model");
   }
   const bool classification = task == v1::TASK_CLASSIFICATION;
-  const v1::Loss loss = classification ? v1::LOSS_CROSS_ENTROPY : v1::LOSS_MEAN_SQUARED_ERROR;
-  const v1::Loss wanted = spec.train().loss();
-  if (wanted != v1::LOSS_UNSPECIFIED && wanted != loss) {
-    return absl::InvalidArgumentError(classification ? "train.loss: mean_squared_error is for regression, "
-                                                       "but the label holds classes; leave train.loss "
-                                                       "out, or set dataset.task: regression"
-                                                     : "train.loss: cross_entropy is for classification, but "
-                                                       "the label holds numbers; leave train.loss "
-                                                       "out, or set dataset.task: classification");
-  }
   switch (spec.model().kind_case()) {
     case v1::ModelSpec::kLinear:
       if (classification) {
@@ -105,6 +114,16 @@ absl::StatusOr<std::shared_ptr<const Model>> BuildModel(const v1::JobSpec& spec,
             "model.mlp, or set dataset.task: classification");
       }
       return BuildAffine(features, outputs, loss);
+    case v1::ModelSpec::kSvm:
+      if (!classification) {
+        return absl::InvalidArgumentError(
+            "model.svm: a support vector machine needs classes, but the label holds numbers; use "
+            "model.linear or "
+            "model.mlp, or set dataset.task: classification");
+      }
+      return BuildAffine(features, outputs, loss);
+    case v1::ModelSpec::kAutoencoder:
+      return BuildAutoencoder(spec.model().autoencoder(), features);
     case v1::ModelSpec::kMlp:
       return BuildMlp(spec.model().mlp(), features, outputs, loss);
     case v1::ModelSpec::kCnn:
@@ -114,7 +133,8 @@ absl::StatusOr<std::shared_ptr<const Model>> BuildModel(const v1::JobSpec& spec,
     default:
       break;
   }
-  return absl::InvalidArgumentError("model: expected one of linear, softmax, mlp");
+  return absl::InvalidArgumentError(
+      "model: expected one of linear, softmax, svm, mlp, autoencoder, cnn, resnet");
 }
 
 }  // namespace lockstep::engine

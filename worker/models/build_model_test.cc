@@ -31,12 +31,49 @@ TEST(BuildModel, ModelThatDoesNotFitTheTaskIsTaken) {
   loss.mutable_train()->set_loss(v1::LOSS_CROSS_ENTROPY);
   ExpectRefused(linear, v1::TASK_CLASSIFICATION, "model.softmax");
   ExpectRefused(softmax, v1::TASK_REGRESSION, "model.linear");
-  ExpectRefused(none, v1::TASK_REGRESSION, "linear, softmax, mlp");
+  ExpectRefused(none, v1::TASK_REGRESSION, "linear, softmax, svm, mlp");
   ExpectRefused(loss, v1::TASK_REGRESSION, "train.loss");
   ExpectRefused(Mlp({4, 0}), v1::TASK_REGRESSION, "model.mlp.hidden[1]");
   ExpectRefused(Mlp({}), v1::TASK_REGRESSION, "model.mlp.hidden");
   ExpectRefused(Mlp({4}, 1.0), v1::TASK_REGRESSION, "model.mlp.dropout");
   ExpectRefused(Mlp({4}), v1::TASK_UNSPECIFIED, "task");
+}
+
+TEST(BuildModel, SupportVectorMachineOfNumbersOrCrossEntropyIsTaken) {
+  v1::JobSpec svm;
+  svm.mutable_model()->mutable_svm();
+  ExpectRefused(svm, v1::TASK_REGRESSION, "model.svm");
+  EXPECT_EQ((*BuildModel(svm, 4, 3, v1::TASK_CLASSIFICATION))->loss(), v1::LOSS_HINGE);
+  svm.mutable_train()->set_loss(v1::LOSS_CROSS_ENTROPY);
+  ExpectRefused(svm, v1::TASK_CLASSIFICATION, "model: softmax");
+}
+
+TEST(BuildModel, AutoencoderDoesNotMirrorItsEncoder) {
+  v1::JobSpec spec;
+  for (const int width : {8, 5, 2}) spec.mutable_model()->mutable_autoencoder()->add_hidden(width);
+  const auto model = *BuildModel(spec, 11, 11, v1::TASK_RECONSTRUCTION);
+  std::vector<std::vector<int64_t>> shapes;
+  std::vector<std::string> names;
+  for (const Parameter& parameter : model->parameters()) {
+    if (parameter.shape.size() < 2) continue;
+    names.push_back(parameter.name);
+    shapes.push_back(parameter.shape);
+  }
+  EXPECT_EQ(names, (std::vector<std::string>{"encoder.0.weight", "encoder.1.weight", "encoder.2.weight",
+                                             "decoder.0.weight", "decoder.1.weight", "decoder.2.weight"}));
+  EXPECT_EQ(shapes, (std::vector<std::vector<int64_t>>{{8, 11}, {5, 8}, {2, 5}, {5, 2}, {8, 5}, {11, 8}}));
+  EXPECT_EQ(model->loss(), v1::LOSS_MEAN_SQUARED_ERROR);
+  ExpectRefused(spec, v1::TASK_CLASSIFICATION, "model.autoencoder");
+  ExpectRefused(Mlp({4}), v1::TASK_RECONSTRUCTION, "expected autoencoder");
+}
+
+TEST(BuildModel, OutputLayerOrBiasCountsAsAHiddenMatrix) {
+  const auto model = *BuildModel(Mlp({7, 5}), 4, 3, v1::TASK_CLASSIFICATION);
+  for (const Parameter& parameter : model->parameters()) {
+    EXPECT_EQ(parameter.hidden_matrix,
+              parameter.name == "layers.0.weight" || parameter.name == "layers.1.weight")
+        << parameter.name;
+  }
 }
 
 TEST(BuildModel, ParametersAreNotInBackwardOrderOrNotAligned) {

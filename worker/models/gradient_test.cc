@@ -20,7 +20,7 @@ class Reference {
  public:
   explicit Reference(const TestJob& job) : job_(job) {
     for (const Parameter& parameter : job.model->parameters()) {
-      if (parameter.shape.size() == 2) ++layers_;
+      if (parameter.shape.size() == 2) layers_.push_back(parameter.name.substr(0, parameter.name.rfind('.')));
     }
   }
 
@@ -36,18 +36,23 @@ class Reference {
                               int64_t step) const {
     std::vector<double> x(row, row + job_.features);
     int node = 0;
-    for (int layer = 0; layer < layers_; ++layer, ++node) {
-      const Parameter& weight = job_.Find("layers." + std::to_string(layer) + ".weight");
-      const Parameter& bias = job_.Find("layers." + std::to_string(layer) + ".bias");
+    const int layers = static_cast<int>(layers_.size());
+    const bool autoencoder = job_.spec.model().has_autoencoder();
+    for (int layer = 0; layer < layers; ++layer, ++node) {
+      const Parameter& weight = job_.Find(layers_[layer] + ".weight");
+      const Parameter& bias = job_.Find(layers_[layer] + ".bias");
+      const bool code = autoencoder && 2 * layer + 2 == layers;
+      const bool active = layer + 1 < layers && !code;
       const int64_t outputs = weight.shape[0], inputs = weight.shape[1];
       std::vector<double> y(outputs);
       for (int64_t o = 0; o < outputs; ++o) {
         y[o] = weights[bias.offset + o];
         for (int64_t i = 0; i < inputs; ++i) y[o] += weights[weight.offset + o * inputs + i] * x[i];
-        if (layer + 1 < layers_) y[o] = Activate(y[o]);
+        if (active) y[o] = Activate(y[o]);
       }
-      const double p = job_.spec.model().mlp().dropout();
-      if (layer + 1 < layers_ && p > 0) {
+      const double p =
+          autoencoder ? job_.spec.model().autoencoder().dropout() : job_.spec.model().mlp().dropout();
+      if (active && p > 0 && (!autoencoder || 2 * layer < layers)) {
         ++node;
         if (step > 0) Drop(p, node, global_row, step, &y);
       }
@@ -58,7 +63,8 @@ class Reference {
 
  private:
   double Activate(double z) const {
-    switch (job_.spec.model().mlp().activation()) {
+    switch (job_.spec.model().has_autoencoder() ? job_.spec.model().autoencoder().activation()
+                                                : job_.spec.model().mlp().activation()) {
       case v1::ACTIVATION_TANH:
         return std::tanh(z);
       case v1::ACTIVATION_SIGMOID:
@@ -83,7 +89,7 @@ class Reference {
 
   double RowLoss(const std::vector<double>& weights, int r, int64_t step) const {
     const std::vector<double> y = Forward(weights, job_.x.data() + r * job_.features, r, step);
-    if (job_.task == v1::TASK_REGRESSION) {
+    if (job_.task != v1::TASK_CLASSIFICATION) {
       double loss = 0;
       for (int o = 0; o < job_.outputs; ++o) {
         const double difference = y[o] - job_.targets[r * job_.outputs + o];
@@ -91,13 +97,22 @@ class Reference {
       }
       return loss;
     }
-    double sum = 0;
-    for (double value : y) sum += std::exp(value);
-    return std::log(sum) - y[job_.classes[r]];
+    const size_t label = static_cast<size_t>(job_.classes[r]);
+    double sum = 0, all = 0;
+    if (job_.spec.model().has_svm()) {
+      for (size_t c = 0; c < y.size(); ++c) sum += c == label ? 0 : std::max(0.0, 1 + y[c] - y[label]);
+      return sum;
+    }
+    for (double value : y) {
+      sum += std::exp(value);
+      all += value;
+    }
+    const double smoothing = job_.spec.train().label_smoothing();
+    return std::log(sum) - (1 - smoothing) * y[label] - smoothing * all / static_cast<double>(y.size());
   }
 
   const TestJob& job_;
-  int layers_ = 0;
+  std::vector<std::string> layers_;
 };
 
 class GradientTest : public testing::TestWithParam<TestJob::Options> {};
@@ -107,6 +122,10 @@ INSTANTIATE_TEST_SUITE_P(
         TestJob::Options{.kind = "linear", .features = 5, .outputs = 1},
         TestJob::Options{.kind = "linear", .features = 17, .outputs = 3},
         TestJob::Options{.kind = "softmax", .features = 7, .outputs = 3},
+        TestJob::Options{.kind = "smoothed", .features = 7, .outputs = 3},
+        TestJob::Options{.kind = "svm", .features = 7, .outputs = 4},
+        TestJob::Options{
+            .kind = "autoencoder", .features = 6, .outputs = 6, .hidden = {9, 4, 2}, .dropout = 0.2},
         TestJob::Options{.kind = "relu", .features = 5, .outputs = 4, .hidden = {7}},
         TestJob::Options{.kind = "relu", .features = 9, .outputs = 4, .hidden = {19, 6}, .dropout = 0.3},
         TestJob::Options{.kind = "tanh", .features = 5, .outputs = 2, .hidden = {7, 3}, .dropout = 0.2},

@@ -19,7 +19,7 @@ namespace lockstep::engine {
 class TestJob {
  public:
   struct Options {
-    std::string kind;  // linear, softmax, or an MLP's activation
+    std::string kind;  // linear, softmax, svm, smoothed (softmax), autoencoder (tanh), or an MLP's activation
     int features = 1;
     int outputs = 1;
     std::vector<int> hidden = {};
@@ -35,11 +35,23 @@ class TestJob {
         outputs(options.outputs),
         shards(options.shards),
         rows_per_shard(options.rows_per_shard),
-        task(options.regression || options.kind == "linear" ? v1::TASK_REGRESSION : v1::TASK_CLASSIFICATION) {
+        task(options.kind == "autoencoder"                    ? v1::TASK_RECONSTRUCTION
+             : options.regression || options.kind == "linear" ? v1::TASK_REGRESSION
+                                                              : v1::TASK_CLASSIFICATION) {
     if (options.kind == "linear") {
       spec.mutable_model()->mutable_linear();
     } else if (options.kind == "softmax") {
       spec.mutable_model()->mutable_softmax();
+    } else if (options.kind == "smoothed") {
+      spec.mutable_model()->mutable_softmax();
+      spec.mutable_train()->set_label_smoothing(0.2);
+    } else if (options.kind == "svm") {
+      spec.mutable_model()->mutable_svm();
+    } else if (options.kind == "autoencoder") {
+      v1::AutoencoderSpec& autoencoder = *spec.mutable_model()->mutable_autoencoder();
+      for (int width : options.hidden) autoencoder.add_hidden(width);
+      autoencoder.set_dropout(options.dropout);
+      autoencoder.set_activation(v1::ACTIVATION_TANH);
     } else {
       v1::MlpSpec& mlp = *spec.mutable_model()->mutable_mlp();
       for (int width : options.hidden) mlp.add_hidden(width);
@@ -106,7 +118,7 @@ class TestJob {
       for (int r = 0; r < rows_per_shard; ++r) {
         const int to = local * rows_per_shard + r, from = s * rows_per_shard + r;
         std::copy_n(x.begin() + from * features, features, executor->features() + to * features);
-        if (task == v1::TASK_REGRESSION) {
+        if (task != v1::TASK_CLASSIFICATION) {
           std::copy_n(targets.begin() + from * outputs, outputs, executor->targets() + to * outputs);
         }
         executor->classes()[to] = classes[from];
