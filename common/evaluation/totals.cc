@@ -17,6 +17,17 @@ RowOutcome ClassifyRow(std::span<const float> logits, int truth) {
   return outcome;
 }
 
+RowOutcome HingeRow(std::span<const float> scores, int truth) {
+  RowOutcome outcome;
+  for (size_t c = 0; c < scores.size(); ++c) {
+    if (scores[c] > scores[outcome.predicted]) outcome.predicted = static_cast<int>(c);
+    if (static_cast<int>(c) == truth) continue;
+    const double margin = 1.0 + scores[c] - scores[truth];
+    if (!(margin <= 0)) outcome.loss += margin;  // NaN too
+  }
+  return outcome;
+}
+
 ShardTotals Add(std::span<const ShardTotals> shards) {
   ShardTotals all;
   for (const ShardTotals& shard : shards) {
@@ -62,6 +73,12 @@ std::map<std::string, double> LanguageModelMetrics(const ShardTotals& totals) {
   const double rows = totals.rows > 0 ? totals.rows : 1;
   const double loss = totals.loss / rows;
   return {{"loss", loss}, {"perplexity", std::exp(loss)}, {"accuracy", totals.correct / rows}};
+}
+
+std::map<std::string, double> ReconstructionMetrics(const ShardTotals& totals) {
+  const double rows = totals.rows > 0 ? totals.rows : 1;
+  const double mse = totals.loss / rows;
+  return {{"loss", mse}, {"mse", mse}, {"rmse", std::sqrt(mse)}, {"mae", totals.absolute_error / rows}};
 }
 
 std::map<std::string, double> RegressionMetrics(const ShardTotals& totals) {

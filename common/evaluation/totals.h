@@ -18,6 +18,8 @@ struct RowOutcome {
   int predicted = 0;
 };
 RowOutcome ClassifyRow(std::span<const float> logits, int truth);
+// The same with the multi-class hinge loss (kernels/hinge.h).
+RowOutcome HingeRow(std::span<const float> scores, int truth);
 
 // Sums over rows, one set per logical shard.
 struct ShardTotals {
@@ -40,6 +42,10 @@ std::map<std::string, double> ClassificationMetrics(const ShardTotals& totals,
 
 // loss (per token, in nats), perplexity (its exponential) and accuracy; the rows are tokens.
 std::map<std::string, double> LanguageModelMetrics(const ShardTotals& totals);
+
+// loss, mse (the same), rmse and mae of features as the model sees them, that is, scaled; each row's errors
+// are the means over its features.
+std::map<std::string, double> ReconstructionMetrics(const ShardTotals& totals);
 
 // loss, rmse, mae, r2 (0 if all targets are equal).
 std::map<std::string, double> RegressionMetrics(const ShardTotals& totals);

@@ -52,6 +52,26 @@ TEST(LanguageModelMetrics, PerplexityIsTheExponentialOfTheLossPerToken) {
   EXPECT_DOUBLE_EQ(Add(std::vector<ShardTotals>{totals, totals}).correct, 4);
 }
 
+TEST(HingeRow, IsTheSumOfTheMarginsThatAreNotKept) {
+  const std::vector<float> scores = {2.0f, 2.5f, -3.0f, 1.5f};
+  const RowOutcome outcome = HingeRow(scores, 0);
+  EXPECT_EQ(outcome.predicted, 1);
+  EXPECT_DOUBLE_EQ(outcome.loss, 1.5 + 0.5);
+  EXPECT_TRUE(std::isnan(HingeRow(std::vector<float>{0.0f, NAN}, 0).loss));
+}
+
+TEST(ReconstructionMetrics, MatchTheDefinition) {
+  ShardTotals totals;
+  totals.rows = 4;
+  totals.loss = 1;
+  totals.absolute_error = 1.6;
+  auto metrics = ReconstructionMetrics(totals);
+  EXPECT_DOUBLE_EQ(metrics["mse"], 0.25);
+  EXPECT_DOUBLE_EQ(metrics["loss"], 0.25);
+  EXPECT_DOUBLE_EQ(metrics["rmse"], 0.5);
+  EXPECT_DOUBLE_EQ(metrics["mae"], 0.4);
+}
+
 TEST(RegressionMetrics, MatchTheDefinition) {
   // targets 1, 2, 3, 4; predictions 1.5, 2, 2.5, 5
   ShardTotals totals;

@@ -2,17 +2,16 @@
 
 #include <cmath>
 
-#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
+#include "worker/trainer/watched_metric.h"
 
 namespace lockstep {
 
 EarlyStopping::EarlyStopping(const v1::TrainSpec& spec)
     : enabled_(spec.has_early_stopping()),
       metric_(spec.early_stopping().metric().empty() ? "validation/loss" : spec.early_stopping().metric()),
-      lower_is_better_(absl::EndsWith(metric_, "/loss") || absl::EndsWith(metric_, "/rmse") ||
-                       absl::EndsWith(metric_, "/mae")),
+      lower_is_better_(LowerIsBetter(metric_)),
       patience_(spec.early_stopping().patience()),
       min_delta_(spec.early_stopping().min_delta()) {}
 

@@ -15,7 +15,8 @@ class EarlyStopping {
  public:
   explicit EarlyStopping(const v1::TrainSpec& spec);
 
-  // After each validation. Returns true if this is the best so far. `metrics` are named validation/...
+  // After each validation, in `epoch` (from 1). Returns true if this is the best so far. `metrics` are named
+  // validation/...
   bool Observe(const std::map<std::string, double>& metrics, int64_t epoch);
   bool should_stop() const { return enabled_ && bad_epochs_ >= patience_; }
   bool enabled() const { return enabled_; }

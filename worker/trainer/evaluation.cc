@@ -17,8 +17,8 @@ int64_t RowsPerCall(const PreparedDataset& dataset) {
 
 }  // namespace
 
-Evaluator::Evaluator(const PreparedDataset* dataset, int logical_shards)
-    : dataset_(dataset), logical_shards_(logical_shards), rows_per_call_(RowsPerCall(*dataset)) {
+Evaluator::Evaluator(const PreparedDataset* dataset, v1::Loss loss, int logical_shards)
+    : dataset_(dataset), loss_(loss), logical_shards_(logical_shards), rows_per_call_(RowsPerCall(*dataset)) {
   const auto sized = [this](int64_t width) { return static_cast<size_t>(rows_per_call_ * width); };
   if (dataset->task() == v1::TASK_LANGUAGE_MODEL) {
     const int64_t length = dataset->sequence_length();
@@ -30,7 +30,7 @@ Evaluator::Evaluator(const PreparedDataset* dataset, int logical_shards)
   }
   x_.resize(sized(dataset->features()));
   out_.resize(sized(dataset->outputs()));
-  targets_.resize(sized(1));
+  targets_.resize(sized(dataset->task() == v1::TASK_RECONSTRUCTION ? dataset->outputs() : 1));
   classes_.resize(sized(1));
 }
 
@@ -57,10 +57,20 @@ void Evaluator::AddRows(Part part, int64_t first, int64_t count, const float* we
     sum->rows += 1;
     if (classification) {
       const int truth = classes_[row];
+      const std::span<const float> scores(out_.data() + row * outputs, static_cast<size_t>(outputs));
       const RowOutcome outcome =
-          ClassifyRow({out_.data() + row * outputs, static_cast<size_t>(outputs)}, truth);
+          loss_ == v1::LOSS_HINGE ? HingeRow(scores, truth) : ClassifyRow(scores, truth);
       sum->loss += outcome.loss;
       ++(*confusion)[static_cast<size_t>(truth) * outputs + outcome.predicted];
+    } else if (dataset_->task() == v1::TASK_RECONSTRUCTION) {
+      double squares = 0, distances = 0;
+      for (int64_t i = row * outputs; i < (row + 1) * outputs; ++i) {
+        const double error = double{out_[i]} - targets_[i];
+        squares += error * error;
+        distances += std::abs(error);
+      }
+      sum->loss += squares / outputs;
+      sum->absolute_error += distances / outputs;
     } else {
       const double truth = targets_[row], value = out_[row];
       const double error = (value - truth) * dataset_->target_scale();
@@ -122,9 +132,19 @@ absl::StatusOr<Evaluation> Evaluator::Evaluate(Part part, const float* weights, 
   }
   Evaluation evaluation;
   const ShardTotals sum = Add(in_order);
-  evaluation.metrics = classification ? ClassificationMetrics(sum, confusion, outputs)
-                       : dataset_->task() == v1::TASK_LANGUAGE_MODEL ? LanguageModelMetrics(sum)
-                                                                     : RegressionMetrics(sum);
+  switch (dataset_->task()) {
+    case v1::TASK_CLASSIFICATION:
+      evaluation.metrics = ClassificationMetrics(sum, confusion, outputs);
+      break;
+    case v1::TASK_LANGUAGE_MODEL:
+      evaluation.metrics = LanguageModelMetrics(sum);
+      break;
+    case v1::TASK_RECONSTRUCTION:
+      evaluation.metrics = ReconstructionMetrics(sum);
+      break;
+    default:
+      evaluation.metrics = RegressionMetrics(sum);
+  }
   evaluation.confusion = std::move(confusion);
   return evaluation;
 }

@@ -25,7 +25,8 @@ struct Evaluation {
 // Owns its buffers, so that repeated evaluations allocate little. Not thread-safe.
 class Evaluator {
  public:
-  Evaluator(const PreparedDataset* dataset, int logical_shards);
+  // `loss`: as trained, but without label smoothing, so that jobs can be compared.
+  Evaluator(const PreparedDataset* dataset, v1::Loss loss, int logical_shards);
 
   // Collective. `shards` are this rank's.
   absl::StatusOr<Evaluation> Evaluate(Part part, const float* weights, engine::Executor* executor,
@@ -39,6 +40,7 @@ class Evaluator {
                  ShardTotals* sum);
 
   const PreparedDataset* const dataset_;
+  const v1::Loss loss_;
   const int logical_shards_;
   const int64_t rows_per_call_;
   std::vector<float> x_, out_, targets_;  // language models: out_ and targets_ are losses and hits

@@ -20,12 +20,6 @@ constexpr int64_t kSkippedStepsThatFail = 5;
 // An epoch may take a millisecond; a log line a second is enough for people.
 constexpr std::chrono::seconds kLogPause{1};
 
-double PeakLearningRate(const v1::OptimizerSpec& spec) {
-  if (spec.has_sgd()) return spec.sgd().learning_rate();
-  if (spec.has_adam()) return spec.adam().learning_rate();
-  return spec.adamw().learning_rate();
-}
-
 }  // namespace
 
 GradientDescent::GradientDescent(const v1::Assignment& assignment, const v1::NumericProfile& profile,
@@ -33,7 +27,8 @@ GradientDescent::GradientDescent(const v1::Assignment& assignment, const v1::Num
     : assignment_(assignment),
       profile_(profile),
       team_(threads),
-      early_stopping_(assignment.spec().train()) {}
+      early_stopping_(assignment.spec().train()),
+      plateau_(assignment.spec().train()) {}
 
 absl::StatusOr<std::unique_ptr<GradientDescent>> GradientDescent::Create(const v1::Assignment& assignment,
                                                                          const v1::NumericProfile& profile,
@@ -43,9 +38,10 @@ absl::StatusOr<std::unique_ptr<GradientDescent>> GradientDescent::Create(const v
   ASSIGN_OR_RETURN(self->dataset_, PreparedDataset::Prepare(assignment.dataset(), spec));
   const PreparedDataset& data = *self->dataset_;
   ASSIGN_OR_RETURN(self->model_, engine::BuildModel(spec, data.features(), data.outputs(), data.task()));
-  ASSIGN_OR_RETURN(self->optimizer_, engine::MakeOptimizer(spec.train(), *self->model_));
+  ASSIGN_OR_RETURN(self->optimizer_, engine::MakeOptimizer(spec.train(), *self->model_, &self->team_));
   ASSIGN_OR_RETURN(self->precision_, engine::PrecisionOf(spec.train().precision()));
-  self->evaluator_ = std::make_unique<Evaluator>(self->dataset_.get(), spec.train().logical_shards());
+  self->evaluator_ =
+      std::make_unique<Evaluator>(self->dataset_.get(), self->model_->loss(), spec.train().logical_shards());
 
   const int64_t rows = data.size(Part::kTrain);
   const int64_t batch = std::min<int64_t>(spec.train().batch_size(), rows);
@@ -56,12 +52,15 @@ absl::StatusOr<std::unique_ptr<GradientDescent>> GradientDescent::Create(const v
   self->total_steps_ = self->steps_per_epoch_ * spec.train().epochs();
   if (spec.train().max_steps() > 0)
     self->total_steps_ = std::min(self->total_steps_, spec.train().max_steps());
+  self->validate_every_ =
+      spec.train().has_evaluate_every_steps() ? spec.train().evaluate_every_steps() : self->steps_per_epoch_;
   self->report_every_ = spec.train().report_every_steps() > 0
                             ? spec.train().report_every_steps()
                             : std::max<int64_t>(1, self->total_steps_ / 1000);
 
   self->weights_.assign(self->model_->flat_size(), 0.0f);
   self->model_->Initialize(spec.seed(), self->weights_.data());
+  if (spec.train().has_ema()) self->average_ = self->weights_;
   if (self->early_stopping_.enabled()) self->best_weights_ = self->weights_;
   return self;
 }
@@ -122,11 +121,17 @@ absl::Status GradientDescent::Complete(float* sums) {
   const int rows = BatchRows();
   const float* stats = sums + model_->flat_size();
   const double loss = stats[engine::kLossSum] / (static_cast<double>(rows) * model_->positions());
-  const double rate = engine::LearningRate(train(), step_ + 1, steps_per_epoch_, total_steps_);
+  const double rate =
+      plateau_.factor() * engine::LearningRate(train(), step_ + 1, steps_per_epoch_, total_steps_);
   const float norm = std::isfinite(loss) ? optimizer_->Apply(sums, weights_.data(), step_ + 1, rate)
                                          : std::numeric_limits<float>::quiet_NaN();
   if (!std::isfinite(norm)) RETURN_IF_ERROR(NonFinite(loss, norm));
-  if (std::isfinite(norm)) skipped_in_a_row_ = 0;
+  if (std::isfinite(norm)) {
+    skipped_in_a_row_ = 0;
+    if (!average_.empty()) {
+      engine::AverageWeights(train().ema(), model_->flat_size(), weights_.data(), average_.data(), &team_);
+    }
+  }
   ++step_;
   samples_ += rows;
   best_is_current_ = false;
@@ -142,7 +147,7 @@ absl::Status GradientDescent::Complete(float* sums) {
     values["gradient_norm"] = norm;
     if (skipped_ > 0) values["train/skipped_steps"] = static_cast<double>(skipped_);
   }
-  if (at_natural_boundary() || step_ == total_steps_) return EndOfEpoch();
+  if (at_natural_boundary() || step_ == total_steps_) return Validate();
   return absl::OkStatus();
 }
 
@@ -160,24 +165,26 @@ absl::Status GradientDescent::NonFinite(double loss, float norm) {
                       "rate (%g) is too large%s. Lower it, add warm-up (train.schedule.warmup_steps) or "
                       "train.gradient_clip; then submit again with "
                       "`from:` the last good checkpoint",
-                      step_ + 1, loss, norm, skipped_in_a_row_, PeakLearningRate(train().optimizer()),
+                      step_ + 1, loss, norm, skipped_in_a_row_, engine::BaseLearningRate(train().optimizer()),
                       assignment_.spec().dataset().scaling() == v1::SCALING_NONE
                           ? ", or the features are unscaled (dataset.scaling: none)"
                           : ""));
 }
 
-absl::Status GradientDescent::EndOfEpoch() {
+absl::Status GradientDescent::Validate() {
   if (dataset_->size(Part::kValidation) == 0) {
     LogEpoch((step_ + steps_per_epoch_ - 1) / steps_per_epoch_);
     return absl::OkStatus();
   }
-  ASSIGN_OR_RETURN(const Evaluation evaluation, evaluator_->Evaluate(Part::kValidation, weights_.data(),
-                                                                     executor_.get(), collective_, shards_));
+  ASSIGN_OR_RETURN(const Evaluation evaluation,
+                   evaluator_->Evaluate(Part::kValidation, judged_weights().data(), executor_.get(),
+                                        collective_, shards_));
   validation_.clear();
   for (const auto& [name, value] : evaluation.metrics) validation_["validation/" + name] = value;
   const int64_t epoch = (step_ + steps_per_epoch_ - 1) / steps_per_epoch_;
   best_is_current_ = early_stopping_.Observe(validation_, epoch);
-  if (best_is_current_ && early_stopping_.enabled()) best_weights_ = weights_;
+  plateau_.Observe(validation_);
+  if (best_is_current_ && early_stopping_.enabled()) best_weights_ = judged_weights();
   if (early_stopping_.should_stop()) stopped_early_ = true;
   if (points_.empty() || points_.back().step() != step_) {
     points_.emplace_back().set_step(step_);
@@ -215,14 +222,16 @@ void GradientDescent::FillProgress(v1::JobProgress* progress) const {
 absl::StatusOr<v1::TrainResult> GradientDescent::Finish(const std::string& model_directory) {
   v1::TrainResult result;
   if (early_stopping_.enabled() && early_stopping_.has_best()) {
+    average_.clear();
     weights_ = best_weights_;
     result.set_stop_reason(absl::StrFormat(
         "%s: the weights of epoch %d with %s %.6g are kept",
         stopped_early_ ? absl::StrCat("early stopping after ", train().early_stopping().patience(),
-                                      " epochs without improvement")
+                                      " validations without improvement")
                        : "all epochs done",
         early_stopping_.best_epoch(), early_stopping_.metric(), early_stopping_.best_value()));
   } else {
+    if (!average_.empty()) weights_.swap(average_);
     result.set_stop_reason("all epochs done");
   }
   CheckpointManifest manifest = Manifest();

@@ -1,5 +1,6 @@
 // Mini-batch gradient descent, the first program: see program.h for the life cycle and DESIGN's "A step" for
-// why its bits do not depend on the ranks.
+// why its bits do not depend on the ranks. With train.ema, the weights' moving average is what is validated,
+// kept as the best and shipped; training itself goes on from the weights.
 #pragma once
 
 #include <chrono>
@@ -15,6 +16,7 @@
 #include "worker/engine/team.h"
 #include "worker/trainer/early_stopping.h"
 #include "worker/trainer/evaluation.h"
+#include "worker/trainer/plateau.h"
 #include "worker/trainer/program.h"
 
 namespace lockstep {
@@ -34,7 +36,7 @@ class GradientDescent : public Program {
   bool done() const override { return step_ >= total_steps_ || stopped_early_; }
   void Contribute(float* node_sums) override;
   absl::Status Complete(float* sums) override;
-  bool at_natural_boundary() const override { return step_ % steps_per_epoch_ == 0; }
+  bool at_natural_boundary() const override { return step_ % validate_every_ == 0; }
   void FillProgress(v1::JobProgress* progress) const override;
   std::vector<v1::MetricPoint> TakePoints() override { return std::exchange(points_, {}); }
   double input_seconds() const override { return input_seconds_; }
@@ -50,7 +52,9 @@ class GradientDescent : public Program {
   GradientDescent(const v1::Assignment& assignment, const v1::NumericProfile& profile, int threads);
   const v1::TrainSpec& train() const { return assignment_.spec().train(); }
   int BatchRows() const;
-  absl::Status EndOfEpoch();
+  // What is validated, kept and shipped.
+  const std::vector<float>& judged_weights() const { return average_.empty() ? weights_ : average_; }
+  absl::Status Validate();
   void LogEpoch(int64_t epoch);
   absl::Status NonFinite(double loss, float norm);
   CheckpointManifest Manifest() const;
@@ -67,15 +71,18 @@ class GradientDescent : public Program {
   std::unique_ptr<engine::Optimizer> optimizer_;
   std::unique_ptr<Evaluator> evaluator_;
   EarlyStopping early_stopping_;
+  Plateau plateau_;
   Collective* collective_ = nullptr;
   ShardRange shards_;
   int rows_per_shard_ = 0;
 
   std::vector<float> weights_;       // (flat_size)
-  std::vector<float> best_weights_;  // (flat_size) with early stopping, else empty
+  std::vector<float> average_;       // (flat_size) with train.ema, else empty
+  std::vector<float> best_weights_;  // (flat_size) with early stopping, else empty; of the judged weights
   int64_t step_ = 0;
   int64_t steps_per_epoch_ = 0;
   int64_t total_steps_ = 0;
+  int64_t validate_every_ = 1;  // steps
   int64_t report_every_ = 1;
   int64_t skipped_in_a_row_ = 0;
   int64_t skipped_ = 0;

@@ -13,11 +13,47 @@
 namespace lockstep {
 namespace {
 
-void AddTensors(const engine::Model& model, const std::string& prefix, const float* flat,
-                std::vector<TensorView>* tensors) {
-  for (const engine::Parameter& parameter : model.parameters()) {
-    tensors->push_back(
-        {absl::StrCat(prefix, parameter.name), DType::kF32, parameter.shape, flat + parameter.offset});
+using Parameters = std::vector<const engine::Parameter*>;
+
+Parameters All(const engine::Model& model) {
+  Parameters all;
+  for (const engine::Parameter& parameter : model.parameters()) all.push_back(&parameter);
+  return all;
+}
+
+// Those that have this state.
+Parameters Of(const engine::Model& model, const engine::Optimizer::State& state) {
+  Parameters some;
+  for (const int number : state.parameters) some.push_back(&model.parameters()[number]);
+  return some;
+}
+
+// What `flat` holds of these parameters, neighbours in one stretch with the gap between them: few messages.
+void AddStretches(Parameters parameters, float* flat, std::vector<std::span<float>>* stretches) {
+  constexpr int64_t kWidestGap = 16;
+  std::sort(parameters.begin(), parameters.end(),
+            [](const engine::Parameter* a, const engine::Parameter* b) { return a->offset < b->offset; });
+  for (size_t i = 0; i < parameters.size();) {
+    const int64_t begin = parameters[i]->offset;
+    int64_t end = begin + parameters[i]->size;
+    for (++i; i < parameters.size() && parameters[i]->offset < end + kWidestGap; ++i) {
+      end = parameters[i]->offset + parameters[i]->size;
+    }
+    stretches->emplace_back(flat + begin, static_cast<size_t>(end - begin));
+  }
+}
+
+// Views of a copy of what `flat` holds of these parameters.
+void AddTensors(const Parameters& parameters, const std::string& prefix, const float* flat,
+                Snapshot* snapshot, std::vector<TensorView>* tensors) {
+  int64_t size = 0;
+  for (const engine::Parameter* parameter : parameters) size += parameter->size;
+  std::vector<float>& copy = snapshot->storage.emplace_back();
+  copy.reserve(static_cast<size_t>(size));
+  for (const engine::Parameter* parameter : parameters) {
+    const float* data = copy.data() + copy.size();
+    copy.insert(copy.end(), flat + parameter->offset, flat + parameter->offset + parameter->size);
+    tensors->push_back({absl::StrCat(prefix, parameter->name), DType::kF32, parameter->shape, data});
   }
 }
 
@@ -25,9 +61,10 @@ std::string Shape(const std::vector<int64_t>& shape) {
   return absl::StrCat("(", absl::StrJoin(shape, ", "), ")");
 }
 
-absl::Status ReadTensors(const engine::Model& model, const std::string& prefix,
+absl::Status ReadTensors(const Parameters& parameters, const std::string& prefix,
                          const std::vector<SafetensorsFile>& files, const std::string& path, float* flat) {
-  for (const engine::Parameter& parameter : model.parameters()) {
+  for (const engine::Parameter* wanted : parameters) {
+    const engine::Parameter& parameter = *wanted;
     const TensorView* tensor = nullptr;
     for (const SafetensorsFile& file : files) {
       if (tensor == nullptr) tensor = file.Find(absl::StrCat(prefix, parameter.name));
@@ -66,6 +103,7 @@ CheckpointManifest GradientDescent::Manifest() const {
 
 std::map<std::string, std::string> GradientDescent::Values() const {
   std::map<std::string, std::string> values = early_stopping_.state();
+  values.merge(plateau_.state());
   values["step"] = absl::StrCat(step_);
   values["stopped_early"] = absl::StrCat(stopped_early_ ? 1 : 0);
   values["skipped_steps"] = absl::StrCat(skipped_);
@@ -75,6 +113,7 @@ std::map<std::string, std::string> GradientDescent::Values() const {
 
 absl::Status GradientDescent::SetValues(const std::map<std::string, std::string>& values) {
   RETURN_IF_ERROR(early_stopping_.SetState(values));
+  RETURN_IF_ERROR(plateau_.SetState(values));
   const auto step = values.find("step");
   const auto stopped = values.find("stopped_early");
   const auto skipped = values.find("skipped_steps");
@@ -96,24 +135,25 @@ Snapshot GradientDescent::TakeSnapshot() {
   snapshot.content.manifest = Manifest();
   snapshot.content.files = {{"spec.yaml", SpecToYaml(assignment_.spec())},
                             {"preprocessing.json", dataset_->PreprocessingJson()}};
-  const std::vector<engine::Optimizer::State> states = optimizer_->state();
-  snapshot.storage.reserve(states.size() + 2);
-  AddTensors(*model_, "", snapshot.storage.emplace_back(weights_).data(), &snapshot.content.model);
-  for (const engine::Optimizer::State& state : states) {
-    const float* copy = snapshot.storage.emplace_back(state.data, state.data + model_->flat_size()).data();
-    AddTensors(*model_, absl::StrCat(state.name, "."), copy, &snapshot.content.optimizer);
-  }
-  if (!best_weights_.empty()) {
-    AddTensors(*model_, "best.", snapshot.storage.emplace_back(best_weights_).data(),
+  const Parameters all = All(*model_);
+  AddTensors(all, "", weights_.data(), &snapshot, &snapshot.content.model);
+  for (const engine::Optimizer::State& state : optimizer_->state()) {
+    AddTensors(Of(*model_, state), absl::StrCat(state.name, "."), state.data, &snapshot,
                &snapshot.content.optimizer);
+  }
+  if (!average_.empty()) AddTensors(all, "ema.", average_.data(), &snapshot, &snapshot.content.optimizer);
+  if (!best_weights_.empty()) {
+    AddTensors(all, "best.", best_weights_.data(), &snapshot, &snapshot.content.optimizer);
   }
   return snapshot;
 }
 
 absl::Status GradientDescent::Restore(const OpenedCheckpoint& checkpoint, bool weights_only) {
   const std::string& path = checkpoint.info.path;
-  RETURN_IF_ERROR(ReadTensors(*model_, "", {checkpoint.model}, path, weights_.data()));
+  const Parameters all = All(*model_);
+  RETURN_IF_ERROR(ReadTensors(all, "", {checkpoint.model}, path, weights_.data()));
   if (weights_only) {
+    if (!average_.empty()) average_ = weights_;
     if (!best_weights_.empty()) best_weights_ = weights_;
     return absl::OkStatus();
   }
@@ -124,11 +164,14 @@ absl::Status GradientDescent::Restore(const OpenedCheckpoint& checkpoint, bool w
                      manifest.dataset_fingerprint, "), this job has ", assignment_.dataset().fingerprint()));
   }
   for (const engine::Optimizer::State& state : optimizer_->state()) {
-    RETURN_IF_ERROR(
-        ReadTensors(*model_, absl::StrCat(state.name, "."), checkpoint.optimizer, path, state.data));
+    RETURN_IF_ERROR(ReadTensors(Of(*model_, state), absl::StrCat(state.name, "."), checkpoint.optimizer, path,
+                                state.data));
   }
-  if (!best_weights_.empty())
-    RETURN_IF_ERROR(ReadTensors(*model_, "best.", checkpoint.optimizer, path, best_weights_.data()));
+  if (!average_.empty())
+    RETURN_IF_ERROR(ReadTensors(all, "ema.", checkpoint.optimizer, path, average_.data()));
+  if (!best_weights_.empty()) {
+    RETURN_IF_ERROR(ReadTensors(all, "best.", checkpoint.optimizer, path, best_weights_.data()));
+  }
   validation_ = manifest.metrics;
   return Annotate(SetValues(manifest.program_state), path);
 }
@@ -136,8 +179,9 @@ absl::Status GradientDescent::Restore(const OpenedCheckpoint& checkpoint, bool w
 std::vector<std::span<float>> GradientDescent::StateBuffers() {
   std::vector<std::span<float>> buffers = {weights_};
   for (const engine::Optimizer::State& state : optimizer_->state()) {
-    buffers.emplace_back(state.data, static_cast<size_t>(model_->flat_size()));
+    AddStretches(Of(*model_, state), state.data, &buffers);
   }
+  if (!average_.empty()) buffers.emplace_back(average_);
   if (!best_weights_.empty()) buffers.emplace_back(best_weights_);
   return buffers;
 }
