@@ -83,6 +83,22 @@ void AddTime(const char* name, bool has, const google::protobuf::Timestamp& time
 
 }  // namespace
 
+std::string ModelSummaryTable(const v1::ModelSummary& model) {
+  Rows rows = {{"LAYER", "KIND", "OUTPUT", "PARAMETERS", "FLOPS"}};
+  for (const auto& layer : model.layers()) {
+    rows.push_back({Printable(layer.name()), Printable(layer.kind()),
+                    absl::StrJoin(layer.output_shape(), "x"), CountText(layer.parameters()),
+                    CountText(static_cast<int64_t>(layer.forward_flops()))});
+  }
+  rows.push_back({"total", "", "", CountText(model.parameters()),
+                  CountText(static_cast<int64_t>(model.forward_flops()))});
+  std::string out = TableText(rows, {false, false, true, true, true});
+  absl::StrAppend(&out, "FLOPS are of one sample's forward pass. Memory of rank 0: activations ",
+                  BytesText(model.activation_bytes()), ", weights, gradients and optimizer ",
+                  BytesText(model.state_bytes()), "\n");
+  return out;
+}
+
 std::string JobsView(const v1::ListJobsResponse& jobs, absl::Time now) {
   Rows rows = {{"ID", "NAME", "STATE", "PROGRESS", "RESULT", "DEVICES", "AGE"}};
   for (const auto& job : jobs.jobs()) {
@@ -119,6 +135,9 @@ std::string JobView(const v1::Job& job, absl::Time now, const Style& style) {
   if (!job.model_path().empty()) rows.push_back({"Model", Printable(job.model_path())});
   if (!job.model_sha256().empty()) rows.push_back({"SHA-256", job.model_sha256()});
   std::string out = TableText(rows);
+  if (job.model_summary().layers_size() > 0) {
+    absl::StrAppend(&out, "Layers\n", Indented(ModelSummaryTable(job.model_summary()), "  "));
+  }
   if (!job.metrics().empty()) absl::StrAppend(&out, "Metrics\n", Indented(MetricsTable(job.metrics()), "  "));
   if (job.has_confusion_matrix()) {
     absl::StrAppend(&out, "Confusion matrix\n", Indented(ConfusionMatrixView(job.confusion_matrix()), "  "));

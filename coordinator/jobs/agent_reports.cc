@@ -73,7 +73,12 @@ void AgentReports::Status(const std::string& worker_name, const v1::AssignmentSt
   const bool previous = status.generation() < job->stored.job.generation();
   if (ended) return Ended(job, rank, status);
   if (previous) return;  // still stepping in the generation before: as expected while it grows
-  if (status.state() == v1::ASSIGNMENT_STATE_RUNNING) return generations_->MemberRuns(status.job_id(), rank);
+  if (status.state() == v1::ASSIGNMENT_STATE_RUNNING) {
+    if (status.has_model()) {
+      *ledger_->EditJob(status.job_id())->stored.job.mutable_model_summary() = status.model();
+    }
+    return generations_->MemberRuns(status.job_id(), rank);
+  }
   if (job->members[rank].state == v1::ASSIGNMENT_STATE_UNSPECIFIED) job->members[rank].state = status.state();
 }
 

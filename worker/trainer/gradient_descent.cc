@@ -76,6 +76,8 @@ absl::Status GradientDescent::Form(Collective* collective, ShardRange shards) {
   options.reproducible = assignment_.spec().reproducible();
   options.precision = precision_;
   options.team = &team_;
+  executor_.reset();  // the former generation's memory first
+  RETURN_IF_ERROR(CheckMemory(options));
   ASSIGN_OR_RETURN(executor_, engine::MakeExecutor(model_, assignment_.spec(), options));
   spdlog::info("rank {} of {}: shards {}..{} of {}, {} training rows, {} parameters, step {} of {}",
                collective->rank(), collective->world(), shards.begin, shards.end - 1, logical_shards(),

@@ -39,6 +39,7 @@ class GradientDescent : public Program {
   bool at_natural_boundary() const override { return step_ % validate_every_ == 0; }
   void FillProgress(v1::JobProgress* progress) const override;
   std::vector<v1::MetricPoint> TakePoints() override { return std::exchange(points_, {}); }
+  v1::ModelSummary Summary() const override;
   double input_seconds() const override { return input_seconds_; }
   int64_t samples() const override { return samples_; }
   Snapshot TakeSnapshot() override;
@@ -55,6 +56,8 @@ class GradientDescent : public Program {
   // What is validated, kept and shipped.
   const std::vector<float>& judged_weights() const { return average_.empty() ? weights_ : average_; }
   absl::Status Validate();
+  int64_t StateBytes() const;
+  absl::Status CheckMemory(const engine::ExecutorOptions& options) const;
   void LogEpoch(int64_t epoch);
   absl::Status NonFinite(double loss, float norm);
   CheckpointManifest Manifest() const;

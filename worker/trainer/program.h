@@ -57,6 +57,8 @@ class Program {
   // spent waiting for input so far.
   virtual void FillProgress(v1::JobProgress* progress) const = 0;
   virtual std::vector<v1::MetricPoint> TakePoints() = 0;
+  // What is trained, for people; after Form.
+  virtual v1::ModelSummary Summary() const = 0;
   virtual double input_seconds() const = 0;
   virtual int64_t samples() const = 0;
 

@@ -31,7 +31,7 @@ void Reporter::SetAssignment(const v1::Assignment& assignment) {
 }
 
 void Reporter::Status(v1::AssignmentState state, int64_t step, const std::string& text,
-                      const v1::TrainResult* result) {
+                      const v1::TrainResult* result, const v1::ModelSummary* model) {
   v1::FromTrainer message;
   v1::AssignmentStatus& status = *message.mutable_status();
   status.set_job_id(job_id_);
@@ -42,6 +42,7 @@ void Reporter::Status(v1::AssignmentState state, int64_t step, const std::string
   status.set_step(step);
   status.set_message(text);
   if (result != nullptr) *status.mutable_result() = *result;
+  if (model != nullptr) *status.mutable_model() = *model;
   Send(channel_, message);
 }
 
@@ -92,7 +93,8 @@ void Reporter::Step(Program& program, const StepTimes& times, bool flush) {
     generation_start_ = now;
     samples_at_start_ = program.samples();
     step_at_start_ = program.step();
-    Status(v1::ASSIGNMENT_STATE_RUNNING, program.step());
+    const v1::ModelSummary model = program.Summary();
+    Status(v1::ASSIGNMENT_STATE_RUNNING, program.step(), "", nullptr, rank_ == 0 ? &model : nullptr);
     flush = true;
   }
   if (!flush && now - last_flush_ < kFlushInterval) return;
