@@ -19,6 +19,7 @@ std::vector<std::unique_ptr<Command>> AllCommands() {
   commands.push_back(MakeModelsCommand());
   commands.push_back(MakeDatasetsCommand());
   commands.push_back(MakeGenerateCommand());
+  commands.push_back(MakeExportCommand());
   commands.push_back(MakeTokenizerCommand());
   commands.push_back(MakeWorkersCommand());
   commands.push_back(MakeCompletionCommand());

@@ -20,6 +20,7 @@ std::unique_ptr<Command> MakeWorkersCommand();
 std::unique_ptr<Command> MakeCheckpointsCommand();
 std::unique_ptr<Command> MakeDatasetsCommand();
 std::unique_ptr<Command> MakeGenerateCommand();
+std::unique_ptr<Command> MakeExportCommand();
 std::unique_ptr<Command> MakeTokenizerCommand();
 std::unique_ptr<Command> MakeModelsCommand();
 std::unique_ptr<Command> MakeDownloadCommand();

@@ -77,11 +77,21 @@ absl::Status CompleteCheckpoint(v1::CheckpointSpec* checkpoint) {
 }
 
 absl::Status CheckFrom(const v1::CheckpointSource& from) {
-  if (from.job().empty() == from.path().empty()) {
-    return Invalid("from", from.job().empty() ? "expected 'job' or 'path', got neither"
-                                              : "expected either 'job' or 'path', got both");
+  const int sources = !from.job().empty() + !from.path().empty() + !from.safetensors().empty();
+  if (sources != 1) {
+    return Invalid("from", absl::StrCat("expected one of 'job', 'path' and 'safetensors', got ",
+                                        sources == 0 ? "none" : absl::StrCat(sources)));
+  }
+  if (from.safetensors().empty() && (!from.names().empty() || !from.fresh().empty())) {
+    return Invalid(
+        "from",
+        "'names' and 'fresh' say how a 'safetensors' file is read; a 'job' or a 'path' is read as it is");
   }
   if (from.has_step() && from.best()) return Invalid("from", "expected either 'step' or 'best', got both");
+  if (!from.safetensors().empty() && (from.has_step() || from.best())) {
+    return Invalid("from",
+                   "'step' and 'best' choose among the checkpoints of a 'job'; 'safetensors' names a file");
+  }
   if (!from.path().empty() && (from.has_step() || from.best())) {
     return Invalid("from",
                    "'step' and 'best' choose among the checkpoints of a 'job'; 'path' already names one");

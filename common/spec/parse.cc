@@ -35,7 +35,10 @@ absl::StatusOr<v1::JobSpec> ParseSpec(std::string_view yaml, std::string_view fi
       bpe->set_path(Resolve(bpe->path(), base_directory));
     }
   }
-  if (spec.has_from()) spec.mutable_from()->set_path(Resolve(spec.from().path(), base_directory));
+  if (spec.has_from()) {
+    spec.mutable_from()->set_path(Resolve(spec.from().path(), base_directory));
+    spec.mutable_from()->set_safetensors(Resolve(spec.from().safetensors(), base_directory));
+  }
   return spec;
 }
 

@@ -76,8 +76,9 @@ absl::StatusOr<std::string> ResolveSource(const std::string& artifact_root, Stor
                                           const v1::JobSpec& spec) {
   if (!spec.has_from()) return "";
   const v1::CheckpointSource& from = spec.from();
+  if (!from.safetensors().empty()) return "";  // the trainers read it
   if (from.path().empty() == from.job().empty()) {
-    return absl::InvalidArgumentError("from: expected either job or path");
+    return absl::InvalidArgumentError("from: expected one of job, path and safetensors");
   }
   if (!from.path().empty()) {
     if (!IsDirectory(from.path())) {

@@ -148,6 +148,15 @@ absl::Status LanguageGenerator::CheckPrompt(std::string_view prompt,
                                                  CharacterText(DecodeUtf8(prompt, at).code)));
 }
 
+absl::StatusOr<std::vector<float>> LanguageGenerator::Logits(std::string_view prompt) {
+  std::vector<int32_t> tokens;
+  if (const absl::Status encoded = tokenizer_->Encode(prompt, &tokens); !encoded.ok()) {
+    return Annotate(encoded, "--prompt");
+  }
+  RETURN_IF_ERROR(CheckPrompt(prompt, tokens));
+  return Next(tokens);
+}
+
 absl::Status LanguageGenerator::Generate(std::string_view prompt, int64_t tokens,
                                          const SamplingOptions& sampling,
                                          const std::function<bool(std::string_view)>& text) {

@@ -37,6 +37,10 @@ class LanguageGenerator {
   absl::Status Generate(std::string_view prompt, int64_t tokens, const SamplingOptions& sampling,
                         const std::function<bool(std::string_view)>& text);
 
+  // The model's output for the token after `prompt`, one number for each token of the vocabulary; -inf for
+  // ids that stand for nothing.
+  absl::StatusOr<std::vector<float>> Logits(std::string_view prompt);
+
  private:
   explicit LanguageGenerator(int threads) : team_(threads) {}
   absl::Status CheckPrompt(std::string_view prompt, const std::vector<int32_t>& tokens) const;

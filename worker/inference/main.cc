@@ -42,6 +42,15 @@ int Generate(const Arguments& arguments) {
   return done.ok() ? 0 : Fail(done);
 }
 
+int Logits(const Arguments& arguments) {
+  auto generator = LanguageGenerator::Load(arguments.folder, arguments.tokenizer, 1);
+  if (!generator.ok()) return Fail(generator.status());
+  const auto logits = (*generator)->Logits(arguments.prompt);
+  if (!logits.ok()) return Fail(logits.status());
+  for (const float value : *logits) std::printf("%.9g\n", static_cast<double>(value));
+  return 0;
+}
+
 }  // namespace
 }  // namespace lockstep
 
@@ -60,8 +69,13 @@ int main(int argc, char** argv) {
   generate->add_option("--seed", arguments.sampling.seed);
   generate->add_option("--tokenizer", arguments.tokenizer);
   generate->add_option("--threads", arguments.threads);
+  CLI::App* logits =
+      app.add_subcommand("logits", "prints the model's output for the token after a prompt, a number a line");
+  logits->add_option("FOLDER", arguments.folder)->required();
+  logits->add_option("--prompt", arguments.prompt)->required();
+  logits->add_option("--tokenizer", arguments.tokenizer);
   CLI11_PARSE(app, argc, argv);
   std::signal(SIGPIPE, SIG_IGN);
   lockstep::engine::PrepareComputeThread();
-  return lockstep::Generate(arguments);
+  return *logits ? lockstep::Logits(arguments) : lockstep::Generate(arguments);
 }

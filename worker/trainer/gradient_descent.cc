@@ -8,6 +8,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "common/pretrained/import.h"
 #include "common/spec/spec.h"
 #include "spdlog/spdlog.h"
 
@@ -60,9 +61,28 @@ absl::StatusOr<std::unique_ptr<GradientDescent>> GradientDescent::Create(const v
 
   self->weights_.assign(self->model_->flat_size(), 0.0f);
   self->model_->Initialize(spec.seed(), self->weights_.data());
+  if (!spec.from().safetensors().empty() && assignment.restore_from().empty()) {
+    RETURN_IF_ERROR(self->LoadPretrained());
+  }
   if (spec.train().has_ema()) self->average_ = self->weights_;
   if (self->early_stopping_.enabled()) self->best_weights_ = self->weights_;
   return self;
+}
+
+absl::Status GradientDescent::LoadPretrained() {
+  const v1::CheckpointSource& from = assignment_.spec().from();
+  PretrainedOptions options;
+  options.path = from.safetensors();
+  options.names.insert(from.names().begin(), from.names().end());
+  options.fresh.assign(from.fresh().begin(), from.fresh().end());
+  std::vector<PretrainedTarget> targets;
+  for (const engine::Parameter& parameter : model_->parameters()) {
+    targets.push_back({parameter.name, parameter.shape, weights_.data() + parameter.offset});
+  }
+  ASSIGN_OR_RETURN(const std::vector<std::string> fresh, ImportPretrained(options, targets));
+  spdlog::info("starts from {}: {} tensors read, {} start fresh", options.path, targets.size() - fresh.size(),
+               fresh.size());
+  return absl::OkStatus();
 }
 
 absl::Status GradientDescent::Form(Collective* collective, ShardRange shards) {

@@ -52,6 +52,7 @@ class GradientDescent : public Program {
  private:
   GradientDescent(const v1::Assignment& assignment, const v1::NumericProfile& profile, int threads);
   const v1::TrainSpec& train() const { return assignment_.spec().train(); }
+  absl::Status LoadPretrained();
   int BatchRows() const;
   // What is validated, kept and shipped.
   const std::vector<float>& judged_weights() const { return average_.empty() ? weights_ : average_; }

@@ -16,8 +16,8 @@ int64_t GradientDescent::StateBytes() const {
   const int world = collective_->world();
   const auto nodes = static_cast<int64_t>(MaximalNodes(logical_shards(), shards_).size());
   const auto states = static_cast<int64_t>(optimizer_->state().size());
-  const int64_t copies = 1 + nodes + (world > 1 ? 1 : 0) + states + (best_weights_.empty() ? 0 : 1) +
-                         (average_.empty() ? 0 : 1);
+  const int64_t copies =
+      1 + nodes + (world > 1 ? 1 : 0) + states + (best_weights_.empty() ? 0 : 1) + (average_.empty() ? 0 : 1);
   return copies * model_->flat_size() * static_cast<int64_t>(sizeof(float));
 }
 

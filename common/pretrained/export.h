@@ -1,0 +1,15 @@
+// A gpt or llama model folder of ours as a Hugging Face folder: model.safetensors with its names and layout
+// (Conv1D weights transposed) and config.json, so that `transformers` loads it with from_pretrained.
+#pragma once
+
+#include <string>
+
+#include "common/base/status.h"
+
+namespace lockstep {
+
+// INVALID_ARGUMENT: the model is of another kind. ALREADY_EXISTS: `output` holds a model already. NOT_FOUND,
+// DATA_LOSS: `model`.
+absl::Status ExportHuggingFace(const std::string& model, const std::string& output);
+
+}  // namespace lockstep
