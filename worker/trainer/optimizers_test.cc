@@ -99,10 +99,13 @@ TEST_F(LearningTest, MuonDoesNotLearnDigits) {
 
 TEST_F(LearningTest, NewcomerLacksAverageOrPlateau) {
   const std::vector<std::string> overrides = {
-      "train.epochs=40", "train.ema=0.9", "train.freeze=[layers.0.bias]",
+      "train.epochs=40", "train.ema=0.9999", "train.freeze=[layers.0.bias]",
       "train.schedule={plateau: {factor: 0.5, patience: 1}}", "train.optimizer={muon: {}}"};
-  const v1::TrainResult quiet = Run(Job("quiet", overrides), 1);
-  InProcessJob job(Job("growing", overrides));
+  InProcessJob::Options alone = Job("quiet", overrides), growing = Job("growing", overrides);
+  alone.spec.mutable_train()->clear_early_stopping();
+  growing.spec.mutable_train()->clear_early_stopping();
+  const v1::TrainResult quiet = Run(alone, 1);
+  InProcessJob job(growing);
   std::atomic<int> generations = 1;
   std::atomic<int64_t> grown_at_step = 0;
   std::thread grower;
@@ -120,6 +123,9 @@ TEST_F(LearningTest, NewcomerLacksAverageOrPlateau) {
   EXPECT_GT(grown_at_step, 0) << "the job ended before it grew";
   for (const auto& end : ends) EXPECT_EQ(end.state(), v1::ASSIGNMENT_STATE_SUCCEEDED) << end.message();
   EXPECT_EQ(ends[0].result().model_sha256(), quiet.model_sha256());
+  // Newcomers evaluate their share with the average that they were given.
+  for (const auto& [name, value] : quiet.metrics())
+    EXPECT_EQ(ends[0].result().metrics().at(name), value) << name;
 }
 
 TEST_F(LearningTest, AverageIsNotWhatIsValidatedAndShipped) {
