@@ -12,7 +12,8 @@
 //
 // Backward has three steps: BucketTokens sorts the places by token (stably, so that a bucket's places
 // ascend), on one thread; the caller clears the table's gradient; EmbeddingBackward sums any range of the
-// buckets.
+// buckets. A table that is also the output layer's weight gets its gradient from ShardOuterProduct instead,
+// with OrderByToken's order (LeafRows).
 #pragma once
 
 #include <cstdint>
@@ -38,6 +39,11 @@ void EmbeddingForward(int64_t rows, int64_t steps, int64_t width, const int32_t*
 // Buckets of the real places of the tree's shards. The tree's rows are places (steps for each sample); a
 // place is its index in `tokens`. Sets buckets.count.
 void BucketTokens(const ShardTree& tree, const int32_t* tokens, int32_t* scratch, TokenBuckets& buckets);
+
+// The real places of shards [begin, end), each shard's sorted by (token, place), from
+// order[tree.first(shard)] on. scratch and order hold tree.first(tree.shards()) places.
+void OrderByToken(const ShardTree& tree, int begin, int end, const int32_t* tokens, int32_t* scratch,
+                  int32_t* order);
 
 // Overwrites the rows of buckets [begin, end) in each node: dtable + node * node_stride is (vocabulary,
 // width).

@@ -63,6 +63,29 @@ TEST(Embedding, BucketsMissOrMixPlaces) {
   }
 }
 
+TEST(Embedding, OrderMixesShardsOrLosesPlaces) {
+  const std::vector<int32_t> tokens = Tokens(4 * 30, 700, 9);
+  const int rows[] = {10, 4, 0, 10}, end = 4;
+  ShardTree tree{10, rows, 1, &end};
+  tree.positions = 3;
+  std::vector<int32_t> order(120, -1), scratch(120);
+  cpu::OrderByToken(tree, 0, 1, tokens.data(), scratch.data(), order.data());
+  cpu::OrderByToken(tree, 1, 4, tokens.data(), scratch.data(), order.data());
+  for (int s = 0; s < 4; ++s) {
+    for (int64_t i = 0; i < 30; ++i) {
+      const int32_t place = order[s * 30 + i];
+      if (i >= rows[s] * 3) {
+        EXPECT_EQ(place, -1);
+        continue;
+      }
+      EXPECT_EQ(place / 30, s);
+      if (i == 0) continue;
+      const int32_t before = order[s * 30 + i - 1];
+      EXPECT_TRUE(tokens[before] < tokens[place] || (tokens[before] == tokens[place] && before < place));
+    }
+  }
+}
+
 // Also finite differences: the loss is linear in the table, so that its slope is the sum of dy itself.
 TEST(Embedding, GradientDiffersFromFloat64OrFromTheTree) {
   for (const int64_t width : {1, 5, 16, 70}) {

@@ -104,6 +104,10 @@ void EmbeddingForward(int64_t rows, int64_t steps, int64_t width, const int32_t*
 void BucketTokens(const ShardTree& tree, const int32_t* tokens, int32_t* scratch, TokenBuckets& buckets) {
   LOCKSTEP_PICK(BucketTokens)(tree, tokens, scratch, buckets);
 }
+void OrderByToken(const ShardTree& tree, int begin, int end, const int32_t* tokens, int32_t* scratch,
+                  int32_t* order) {
+  LOCKSTEP_PICK(OrderByToken)(tree, begin, end, tokens, scratch, order);
+}
 void EmbeddingBackward(const ShardTree& tree, const TokenBuckets& buckets, int64_t begin, int64_t end,
                        int64_t width, const float* dy, float* dtable, int64_t node_stride) {
   LOCKSTEP_PICK(EmbeddingBackward)(tree, buckets, begin, end, width, dy, dtable, node_stride);

@@ -23,40 +23,54 @@ void EmbeddingForward(int64_t rows, int64_t steps, int64_t width, const int32_t*
   }
 }
 
-// Radix sort by token, a byte at a time, from the lowest.
-void BucketTokens(const ShardTree& tree, const int32_t* tokens, int32_t* scratch, TokenBuckets& buckets) {
-  const int shards = tree.nodes == 0 ? 0 : tree.node_end[tree.nodes - 1];
-  int64_t places = 0;
+namespace {
+
+// Stable radix sort of `count` places by token, a byte at a time, from the lowest. Returns which of the two
+// buffers holds the result.
+int32_t* SortByToken(int64_t count, const int32_t* tokens, int32_t* from, int32_t* to) {
   uint32_t all = 0;
-  for (int s = 0; s < shards; ++s) {
-    const int64_t first = int64_t{s} * tree.rows_per_shard;
-    for (int64_t i = first; i < first + tree.rows[s]; ++i) {
-      scratch[places++] = static_cast<int32_t>(i);
-      all |= static_cast<uint32_t>(tokens[i]);
-    }
-  }
-  int32_t* from = scratch;
-  int32_t* to = scratch + places;
+  for (int64_t i = 0; i < count; ++i) all |= static_cast<uint32_t>(tokens[from[i]]);
   for (int shift = 0; shift < 32 && all >> shift != 0; shift += 8) {
     const auto digit = [tokens, shift](int32_t place) {
       return static_cast<uint32_t>(tokens[place]) >> shift & 0xffu;
     };
     int64_t next[256] = {};
-    for (int64_t i = 0; i < places; ++i) ++next[digit(from[i])];
+    for (int64_t i = 0; i < count; ++i) ++next[digit(from[i])];
     for (int64_t d = 0, sum = 0; d < 256; ++d) {
-      const int64_t count = next[d];
+      const int64_t places = next[d];
       next[d] = sum;
-      sum += count;
+      sum += places;
     }
-    for (int64_t i = 0; i < places; ++i) to[next[digit(from[i])]++] = from[i];
+    for (int64_t i = 0; i < count; ++i) to[next[digit(from[i])]++] = from[i];
     int32_t* swap = from;
     from = to;
     to = swap;
   }
+  return from;
+}
+
+}  // namespace
+
+void OrderByToken(const ShardTree& tree, int begin, int end, const int32_t* tokens, int32_t* scratch,
+                  int32_t* order) {
+  for (int s = begin; s < end; ++s) {
+    const int64_t first = tree.first(s), count = tree.count(s);
+    for (int64_t i = 0; i < count; ++i) order[first + i] = static_cast<int32_t>(first + i);
+    const int32_t* sorted = SortByToken(count, tokens, order + first, scratch + first);
+    if (sorted != order + first) memcpy(order + first, sorted, static_cast<size_t>(count) * sizeof(int32_t));
+  }
+}
+
+void BucketTokens(const ShardTree& tree, const int32_t* tokens, int32_t* scratch, TokenBuckets& buckets) {
+  int64_t places = 0;
+  for (int s = 0; s < tree.shards(); ++s) {
+    for (int64_t i = 0; i < tree.count(s); ++i) scratch[places++] = static_cast<int32_t>(tree.first(s) + i);
+  }
+  const int32_t* sorted = SortByToken(places, tokens, scratch, scratch + places);
   buckets.count = 0;
   for (int64_t i = 0; i < places; ++i) {
-    buckets.place[i] = from[i];
-    const int32_t token = tokens[from[i]];
+    buckets.place[i] = sorted[i];
+    const int32_t token = tokens[sorted[i]];
     if (i > 0 && token == buckets.token[buckets.count - 1]) continue;
     buckets.begin[buckets.count] = static_cast<int32_t>(i);
     buckets.token[buckets.count++] = token;
@@ -77,7 +91,7 @@ void EmbeddingBackward(const ShardTree& tree, const TokenBuckets& buckets, int64
           tree,
           [&](int shard, Vector* sum) {
             for (int v = 0; v < kVectors; ++v) sum[v] = Splat(0.0f);
-            const int64_t shard_end = int64_t{shard + 1} * tree.rows_per_shard;
+            const int64_t shard_end = tree.first(shard + 1);
             for (; place != last && *place < shard_end; ++place) {
               const float* from = dy + *place * width + c;
               for (int v = 0; v < kVectors && v * kLanes < left; ++v) {

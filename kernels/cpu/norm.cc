@@ -135,8 +135,8 @@ void NormParameterGradients(const ShardTree& tree, int64_t width, int64_t begin,
         tree,
         [=, &tree](int shard, Vector* sum) {
           for (int i = 0; i < 2 * kVectors; ++i) sum[i] = Splat(0.0f);
-          const int64_t first = int64_t{shard} * tree.rows_per_shard;
-          for (int64_t r = first; r < first + tree.rows[shard]; ++r) {
+          const int64_t first = tree.first(shard);
+          for (int64_t r = first; r < first + tree.count(shard); ++r) {
             const Vector centre = Splat(mean == nullptr ? 0.0f : mean[r]), scale = Splat(rstd[r]);
             for (int v = 0; v < kVectors && v * kLanes < left; ++v) {
               const int64_t at = r * width + c + v * kLanes, n = left - v * kLanes;

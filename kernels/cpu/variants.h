@@ -55,6 +55,7 @@
   decltype(cpu::NormParameterGradients) NormParameterGradients; \
   decltype(cpu::EmbeddingForward) EmbeddingForward; \
   decltype(cpu::BucketTokens) BucketTokens; \
+  decltype(cpu::OrderByToken) OrderByToken; \
   decltype(cpu::EmbeddingBackward) EmbeddingBackward; \
   decltype(cpu::RopeTable) RopeTable; \
   decltype(cpu::RopeForward) RopeForward; \
