@@ -227,6 +227,10 @@ class GraphExecutor final : public Executor {
       }
       context.output = at(plan_.value(node.output));
       context.output_gradient = at(plan.output_gradient);
+      if (node.kept >= 0) {
+        context.kept = at(plan_.value(node.kept));
+        context.graph_gradient = output_;
+      }
       context.workspace = at(plan.workspace);
       context.scratch = at(plan_.scratch());
       context.parameters = graph_.parameters.data();

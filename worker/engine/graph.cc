@@ -56,6 +56,12 @@ int GraphBuilder::AddStatistic(std::string name, std::vector<int64_t> shape, dou
   return number;
 }
 
+void GraphBuilder::KeepForBackward(int output, int value) {
+  for (const auto& node : graph_.nodes) {
+    if (node->output == output) node->kept = value;
+  }
+}
+
 std::shared_ptr<const Model> GraphBuilder::Build(int output, v1::Loss loss) && {
   int64_t offset = 0;
   for (auto parameter = graph_.parameters.rbegin(); parameter != graph_.parameters.rend(); ++parameter) {

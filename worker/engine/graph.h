@@ -65,6 +65,8 @@ class Node {
   std::vector<int> inputs;  // values
   int output = 0;           // value
   std::vector<int> parameters;
+  int kept =
+      -1;  // a later value that Backward reads (OpContext::kept), with the gradient of the graph's output
 };
 
 struct Graph {
@@ -92,10 +94,15 @@ class GraphBuilder {
   // Parameter::momentum).
   int AddStatistic(std::string name, std::vector<int64_t> shape, double momentum, double first_value);
 
+  // Lets Backward of the node that made `output` read `value` and the gradient of the graph's output: a table
+  // that is also the output layer's weight.
+  void KeepForBackward(int output, int value);
+
   int input() const { return 0; }
   int64_t width(int value) const { return graph_.values[value].width; }
   const std::vector<int64_t>& shape(int value) const { return graph_.values[value].shape; }
   bool tokens(int value) const { return graph_.values[value].tokens; }
+  const std::vector<int64_t>& parameter_shape(int number) const { return graph_.parameters[number].shape; }
 
   // Lays the parameters out (last declared first, each at a multiple of 16 floats) and hands out the model.
   std::shared_ptr<const Model> Build(int output, v1::Loss loss) &&;

@@ -17,6 +17,7 @@ struct LinearShape {
   int64_t positions = 1, inputs = 0, outputs = 0;
   Activation activation = Activation::kIdentity;
   int weight = 0, bias = -1;  // parameter numbers; no bias: -1
+  bool tied = false;          // another node sums the weight's gradient
 };
 
 bool HasProduct(const LinearShape& shape) { return kernels::SavesInput(shape.activation); }
@@ -79,7 +80,7 @@ class LinearOp final : public Op {
     product.row_end = part.rows.end;
     product.column_begin = part.columns.begin;
     product.column_end = part.columns.end;
-    kernels::cpu::ShardOuterProduct(type_, tree, product, Scratch(member));
+    if (!shape_.tied) kernels::cpu::ShardOuterProduct(type_, tree, product, Scratch(member));
     if (bias_ >= 0) {
       const Range columns = member.Share(shape_.outputs, 16);
       kernels::cpu::ShardColumnSum(tree, columns.begin, columns.end, gradient, shape_.outputs,
@@ -168,8 +169,10 @@ int AppendLinear(GraphBuilder& builder, const std::string& name, int input, int6
   const Initializer fan_in{1.0 / std::sqrt(static_cast<double>(inputs)), Initializer::kUniform};
   LinearShape linear{builder.width(input) / inputs, inputs, outputs, options.activation, 0, -1};
   std::vector<int> parameters;
-  linear.weight = builder.AddParameter(name + ".weight", {outputs, inputs}, true,
-                                       options.initializer ? *options.initializer : fan_in);
+  linear.tied = options.tied >= 0;
+  linear.weight = linear.tied ? options.tied
+                              : builder.AddParameter(name + ".weight", {outputs, inputs}, true,
+                                                     options.initializer ? *options.initializer : fan_in);
   parameters.push_back(linear.weight);
   if (options.bias) {
     linear.bias = builder.AddParameter(name + ".bias", {outputs}, false,

@@ -15,12 +15,14 @@ struct LinearOptions {
   kernels::Activation activation = kernels::Activation::kIdentity;
   bool bias = true;
   const Initializer* initializer = nullptr;
+  int tied =
+      -1;  // use this parameter (outputs, inputs) as the weight; the node that owns it sums its gradient
 };
 int AppendLinear(GraphBuilder& builder, const std::string& name, int input, int64_t outputs,
                  const LinearOptions& options);
 inline int AppendLinear(GraphBuilder& builder, const std::string& name, int input, int64_t outputs,
                         kernels::Activation activation) {
-  return AppendLinear(builder, name, input, outputs, LinearOptions{activation, true, nullptr});
+  return AppendLinear(builder, name, input, outputs, LinearOptions{activation, true, nullptr, -1});
 }
 
 }  // namespace lockstep::engine

@@ -47,8 +47,10 @@ class OpContext {
   Precision precision = Precision::kFp32;
   std::vector<const float*> inputs;  // each (rows, its width); tokens are int32
   std::vector<InputGradient> input_gradients;
-  float* output = nullptr;           // (rows, output width)
-  float* output_gradient = nullptr;  // may be overwritten by Backward if Node::OverwritesOutputGradient
+  float* output = nullptr;                // (rows, output width)
+  float* output_gradient = nullptr;       // may be overwritten by Backward if Node::OverwritesOutputGradient
+  const float* kept = nullptr;            // Node::kept ...
+  const float* graph_gradient = nullptr;  // ... and the gradient of the graph's output
   float* workspace = nullptr;
   float* scratch = nullptr;
   const Parameter* parameters = nullptr;

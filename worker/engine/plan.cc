@@ -110,6 +110,9 @@ ExecutionPlan::ExecutionPlan(const Graph& graph, const Extent& extent) {
       last[v] = std::max(last[v], node.BackwardReadsInput(static_cast<int>(k)) ? end - i : i);
     }
   }
+  for (int i = 0; i < n; ++i) {
+    if (const int v = graph.nodes[i]->kept; v >= 0) last[v] = std::max(last[v], end - i);
+  }
   last[graph.output] = end;  // the loss turns the output into its gradient, in place
   last[graph.input] = end;   // the caller fills it while nothing runs
   for (size_t v = 0; v < count; ++v) {

@@ -1,0 +1,15 @@
+// Values side by side along one axis.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "worker/engine/graph.h"
+
+namespace lockstep::engine {
+
+// REQUIRES: at least one input; all of one shape but for `axis` (of the sample, from 0). Returns the output
+// value.
+int AppendConcat(GraphBuilder& builder, const std::string& name, const std::vector<int>& inputs, int axis);
+
+}  // namespace lockstep::engine

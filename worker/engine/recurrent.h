@@ -1,0 +1,19 @@
+// One layer of an LSTM or a GRU over all steps of a sequence (kernels/recurrent_cell.h), from a state of
+// zeros.
+#pragma once
+
+#include <string>
+
+#include "worker/engine/graph.h"
+
+namespace lockstep::engine {
+
+enum class RecurrentKind { kLstm, kGru };
+
+// (steps, inputs) -> (steps, hidden). Parameters of layer k, as PyTorch has them: `name`.weight_ih_lk (gates
+// * hidden, inputs), `name`.weight_hh_lk (gates * hidden, hidden), `name`.bias_ih_lk and `name`.bias_hh_lk
+// (gates * hidden), all uniform within 1 / sqrt(hidden).
+int AppendRecurrent(GraphBuilder& builder, RecurrentKind kind, const std::string& name, int layer, int input,
+                    int64_t hidden);
+
+}  // namespace lockstep::engine
