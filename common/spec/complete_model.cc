@@ -1,6 +1,7 @@
 // Defaults and ranges of the models.
 #include "absl/strings/str_cat.h"
 #include "common/spec/checks.h"
+#include "common/spec/complete_sequence_model.h"
 
 namespace lockstep::spec {
 namespace {
@@ -58,6 +59,14 @@ absl::Status CompleteModel(v1::ModelSpec* model) {
       return CompleteCnn(model->mutable_cnn());
     case v1::ModelSpec::kResnet:
       return CompleteResNet(model->mutable_resnet());
+    case v1::ModelSpec::kGpt:
+      return CompleteGpt(model->mutable_gpt());
+    case v1::ModelSpec::kLlama:
+      return CompleteLlama(model->mutable_llama());
+    case v1::ModelSpec::kLstm:
+      return CompleteRecurrent("model.lstm", model->mutable_lstm());
+    case v1::ModelSpec::kGru:
+      return CompleteRecurrent("model.gru", model->mutable_gru());
     default:
       return absl::OkStatus();
   }

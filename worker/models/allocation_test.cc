@@ -38,5 +38,53 @@ TEST(Allocation, StepPathAllocates) {
   }
 }
 
+// A small model of each kind of operation that sequences have.
+v1::JobSpec Sequence(const std::string& kind) {
+  v1::JobSpec spec;
+  if (kind == "gpt") {
+    v1::GptSpec& gpt = *spec.mutable_model()->mutable_gpt();
+    gpt.set_layers(1);
+    gpt.set_heads(2);
+    gpt.set_width(16);
+    gpt.set_context(8);
+    gpt.set_bias(true);
+    gpt.set_dropout(0.1);
+    gpt.set_tie_weights(true);
+  } else if (kind == "llama") {
+    v1::LlamaSpec& llama = *spec.mutable_model()->mutable_llama();
+    llama.set_layers(1);
+    llama.set_heads(2);
+    llama.set_key_value_heads(1);
+    llama.set_width(16);
+    llama.set_hidden(32);
+    llama.set_context(8);
+    llama.set_rope_theta(10000);
+  } else {
+    v1::RecurrentSpec& lstm = *spec.mutable_model()->mutable_lstm();
+    lstm.set_layers(2);
+    lstm.set_hidden(16);
+    lstm.set_context(8);
+  }
+  return spec;
+}
+
+TEST(Allocation, StepOfASequenceModelAllocates) {
+  for (const char* kind : {"gpt", "llama", "lstm"}) {
+    const v1::JobSpec spec = Sequence(kind);
+    const std::shared_ptr<const Model> model = *BuildModel(spec, 8, 20, v1::TASK_LANGUAGE_MODEL);
+    std::vector<float> weights(model->flat_size()), sums(model->gradient_size());
+    model->Initialize(1, weights.data());
+    ExecutorOptions options;
+    options.logical_shards = 2;
+    options.shards = {0, 2};
+    options.rows_per_shard = 3;
+    const std::unique_ptr<Executor> executor = *MakeExecutor(model, spec, options);
+    for (int i = 0; i < 48; ++i) executor->tokens()[i] = executor->classes()[i] = i % 20;
+    const int64_t before = AllocationsSoFar();
+    for (int step = 1; step <= 3; ++step) executor->Gradient(weights.data(), step, 6, sums.data());
+    EXPECT_EQ(AllocationsSoFar(), before) << kind;
+  }
+}
+
 }  // namespace
 }  // namespace lockstep::engine

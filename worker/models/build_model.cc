@@ -8,6 +8,9 @@
 #include "worker/engine/linear.h"
 #include "worker/models/autoencoder.h"
 #include "worker/models/cnn.h"
+#include "worker/models/gpt.h"
+#include "worker/models/llama.h"
+#include "worker/models/recurrent.h"
 #include "worker/models/resnet.h"
 
 namespace lockstep::engine {
@@ -76,6 +79,30 @@ absl::StatusOr<v1::Loss> LossOf(const v1::JobSpec& spec, v1::Task task) {
   return svm || wanted == v1::LOSS_HINGE ? v1::LOSS_HINGE : v1::LOSS_CROSS_ENTROPY;
 }
 
+absl::StatusOr<std::shared_ptr<const Model>> BuildLanguageModel(const v1::JobSpec& spec, int steps,
+                                                                int vocabulary) {
+  const v1::Loss wanted = spec.train().loss();
+  if (wanted != v1::LOSS_UNSPECIFIED && wanted != v1::LOSS_CROSS_ENTROPY) {
+    return absl::InvalidArgumentError(
+        "train.loss: a language model learns by cross_entropy; leave train.loss out");
+  }
+  const v1::ModelSpec& model = spec.model();
+  switch (model.kind_case()) {
+    case v1::ModelSpec::kGpt:
+      return BuildGpt(model.gpt(), steps, vocabulary);
+    case v1::ModelSpec::kLlama:
+      return BuildLlama(model.llama(), steps, vocabulary);
+    case v1::ModelSpec::kLstm:
+      return BuildRecurrentLanguageModel(RecurrentKind::kLstm, model.lstm(), steps, vocabulary);
+    case v1::ModelSpec::kGru:
+      return BuildRecurrentLanguageModel(RecurrentKind::kGru, model.gru(), steps, vocabulary);
+    default:
+      return absl::InvalidArgumentError(
+          "model: this one does not read text, but the dataset is text; expected one of gpt, llama, lstm, "
+          "gru");
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const Model>> BuildModel(const v1::JobSpec& spec, int features, int outputs,
@@ -84,6 +111,7 @@ absl::StatusOr<std::shared_ptr<const Model>> BuildModel(const v1::JobSpec& spec,
     return absl::InvalidArgumentError(absl::StrCat(
         "model: expected at least one feature and one output, got ", features, " and ", outputs));
   }
+  if (task == v1::TASK_LANGUAGE_MODEL) return BuildLanguageModel(spec, features, outputs);
   if (task != v1::TASK_CLASSIFICATION && task != v1::TASK_REGRESSION && task != v1::TASK_RECONSTRUCTION) {
     return absl::InvalidArgumentError(
         "model: the dataset's task is neither classification, regression nor reconstruction");
@@ -130,11 +158,20 @@ absl::StatusOr<std::shared_ptr<const Model>> BuildModel(const v1::JobSpec& spec,
       return BuildCnn(spec.model().cnn(), features, outputs, loss);
     case v1::ModelSpec::kResnet:
       return BuildResNet(spec.model().resnet(), features, outputs, loss);
+    case v1::ModelSpec::kLstm:
+      return BuildRecurrent(RecurrentKind::kLstm, spec.model().lstm(), features, outputs, loss);
+    case v1::ModelSpec::kGru:
+      return BuildRecurrent(RecurrentKind::kGru, spec.model().gru(), features, outputs, loss);
+    case v1::ModelSpec::kGpt:
+    case v1::ModelSpec::kLlama:
+      return absl::InvalidArgumentError(
+          "model: gpt and llama read text, but the dataset holds rows of numbers; for those use mlp, lstm or "
+          "gru");
     default:
       break;
   }
   return absl::InvalidArgumentError(
-      "model: expected one of linear, softmax, svm, mlp, autoencoder, cnn, resnet");
+      "model: expected one of linear, softmax, svm, mlp, autoencoder, cnn, resnet, lstm, gru, gpt, llama");
 }
 
 }  // namespace lockstep::engine

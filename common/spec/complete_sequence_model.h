@@ -1,0 +1,15 @@
+// Defaults and ranges of the sequence models: gpt, llama, lstm, gru.
+#pragma once
+
+#include "absl/strings/string_view.h"
+#include "common/base/status.h"
+#include "lockstep/v1/job_spec.pb.h"
+
+namespace lockstep::spec {
+
+absl::Status CompleteGpt(v1::GptSpec* gpt);
+absl::Status CompleteLlama(v1::LlamaSpec* llama);
+// `field` is "model.lstm" or "model.gru".
+absl::Status CompleteRecurrent(absl::string_view field, v1::RecurrentSpec* recurrent);
+
+}  // namespace lockstep::spec
