@@ -88,3 +88,24 @@ absl::Status CompleteRecurrent(absl::string_view field, v1::RecurrentSpec* recur
 }
 
 }  // namespace lockstep::spec
+
+namespace lockstep {
+
+absl::Status CompleteSequenceLength(const v1::Dataset& dataset, v1::ModelSpec* model) {
+  if (!model->has_lstm() && !model->has_gru()) return absl::OkStatus();
+  if (dataset.format() == v1::DATASET_FORMAT_TEXT || dataset.format() == v1::DATASET_FORMAT_TOKENS) {
+    return absl::OkStatus();
+  }
+  v1::RecurrentSpec* recurrent = model->has_lstm() ? model->mutable_lstm() : model->mutable_gru();
+  if (recurrent->has_sequence_length()) return absl::OkStatus();
+  const v1::Column column = dataset.columns_size() > 0 ? dataset.columns(0) : v1::Column();
+  if (dataset.format() != v1::DATASET_FORMAT_IDX || column.shape_size() < 2) {
+    return spec::Invalid(model->has_lstm() ? "model.lstm.sequence_length" : "model.gru.sequence_length",
+                         absl::StrCat("missing, and the rows of dataset '", dataset.name(),
+                                      "' do not tell; expected the number of steps that a row is cut into"));
+  }
+  recurrent->set_sequence_length(column.shape(0));
+  return absl::OkStatus();
+}
+
+}  // namespace lockstep

@@ -53,5 +53,27 @@ TEST(SequenceModelSpec, BadValueIsAcceptedOrNotNamed) {
   EXPECT_THAT(ErrorOf("{ lstm: { sequence_length: 0 } }"), HasSubstr("model.lstm.sequence_length"));
 }
 
+TEST(SequenceModelSpec, StepsAreNotTheRowsOfAnImage) {
+  v1::Dataset images;
+  images.set_format(v1::DATASET_FORMAT_IDX);
+  images.add_columns()->add_shape(12);
+  images.mutable_columns(0)->add_shape(10);
+  v1::ModelSpec model;
+  model.mutable_gru();
+  ASSERT_TRUE(CompleteSequenceLength(images, &model).ok());
+  EXPECT_EQ(model.gru().sequence_length(), 12);
+  model.mutable_lstm()->set_sequence_length(4);  // what the spec says stands
+  ASSERT_TRUE(CompleteSequenceLength(images, &model).ok());
+  EXPECT_EQ(model.lstm().sequence_length(), 4);
+  model.mutable_lstm()->clear_sequence_length();
+  v1::Dataset table;
+  table.set_name("digits");
+  table.set_format(v1::DATASET_FORMAT_CSV);
+  EXPECT_THAT(std::string(CompleteSequenceLength(table, &model).message()),
+              HasSubstr("model.lstm.sequence_length: missing, and the rows of dataset 'digits' do not tell"));
+  table.set_format(v1::DATASET_FORMAT_TEXT);
+  EXPECT_TRUE(CompleteSequenceLength(table, &model).ok());
+}
+
 }  // namespace
 }  // namespace lockstep

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_join.h"
 #include "common/data/language_data.h"
+#include "common/spec/complete_sequence_model.h"
 #include "common/spec/image_spec.h"
 #include "common/spec/spec.h"
 #include "common/spec/text_names.h"
@@ -135,6 +136,7 @@ absl::Status FitSpecToDataset(const v1::Dataset& dataset, v1::JobSpec* spec) {
   if (task == v1::TASK_LANGUAGE_MODEL) return FitLanguageModel(dataset, spec);
   RETURN_IF_ERROR(CheckModel(dataset, task, spec->model()));
   RETURN_IF_ERROR(CompleteInputShape(dataset, spec->mutable_model()));
+  RETURN_IF_ERROR(CompleteSequenceLength(dataset, spec->mutable_model()));
   if (!spec->has_train()) return absl::OkStatus();
   v1::TrainSpec* train = spec->mutable_train();
   RETURN_IF_ERROR(CompleteLoss(dataset, task, train));
