@@ -4,7 +4,7 @@
 
 #include <cmath>
 #include <cstring>
-#include <functional>
+#include <ostream>
 
 #include "kernels/test_support.h"
 #include "worker/engine/engine.h"
@@ -22,6 +22,7 @@ struct Case {
   v1::ModelSpec model;
   int features = kSteps, outputs = kVocabulary;
   v1::Task task = v1::TASK_LANGUAGE_MODEL;
+  friend void PrintTo(const Case& at, std::ostream* out) { *out << at.name; }
 };
 
 Case Gpt(const char* name, bool tied, bool bias) {
