@@ -11,8 +11,16 @@ namespace {
 
 using namespace lockstep::kernels;
 
-std::vector<float> Values(int64_t count) {
-  std::vector<float> out(count);
+// On a cache line, as the engine's buffers are.
+struct Aligned {
+  explicit Aligned(int64_t count) : memory(count + 16) {}
+  float* data() { return memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64) % 64 / 4; }
+  float& operator[](int64_t i) { return data()[i]; }
+  std::vector<float> memory;
+};
+
+Aligned Values(int64_t count) {
+  Aligned out(count);
   for (int64_t i = 0; i < count; ++i) out[i] = static_cast<float>(i % 97) / 48.0f - 1.0f;
   return out;
 }
@@ -26,12 +34,13 @@ struct Layer {
         x(Values(rows * shape.height * shape.width * shape.channels)),
         w(Values(shape.outputs * shape.channels * shape.kernel * shape.kernel)),
         packed(cpu::ConvolutionPackedSize(shape)),
-        scratch(cpu::ConvolutionScratch(shape)) {
-    const int64_t out = ConvolvedExtent(shape.height, shape.kernel, shape.stride, shape.padding);
-    y = Values(rows * out * out * shape.outputs);
+        scratch(cpu::ConvolutionScratch(shape)),
+        y(Values(rows * Out() * Out() * shape.outputs)) {
+    const int64_t out = Out();
     flops = 2.0 * static_cast<double>(rows * out * out * shape.outputs) *
             static_cast<double>(shape.kernel * shape.kernel * shape.channels);
   }
+  int64_t Out() const { return ConvolvedExtent(shape.height, shape.kernel, shape.stride, shape.padding); }
   void Pack(bool backward) {
     cpu::ConvolutionPack(shape, backward, 0, cpu::ConvolutionPackUnits(shape, backward), w.data(),
                          packed.data());
@@ -43,7 +52,7 @@ struct Layer {
   const ConvolutionShape shape;
   const int64_t rows;
   double flops;
-  std::vector<float> x, w, packed, scratch, y;
+  Aligned x, w, packed, scratch, y;
 };
 
 // Both with the packing that each step needs.
@@ -72,7 +81,7 @@ void WeightGradient(benchmark::State& state) {
   const std::vector<int> counts(8, static_cast<int>(state.range(0)));
   const int end = 8;
   const ShardTree tree{static_cast<int>(state.range(0)), counts.data(), 1, &end};
-  std::vector<float> bias(layer.shape.outputs), scratch(cpu::ConvolutionWeightScratch(layer.shape, 8));
+  Aligned bias(layer.shape.outputs), scratch(cpu::ConvolutionWeightScratch(layer.shape, 8));
   for (auto _ : state) {
     cpu::ConvolutionWeightGradient(layer.shape, tree, 0, cpu::ConvolutionWeightUnits(layer.shape),
                                    layer.x.data(), layer.y.data(), layer.w.data(), bias.data(), 0,

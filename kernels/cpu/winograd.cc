@@ -35,25 +35,26 @@ int64_t ElementStride(const Direction& d, int64_t tiles) {
 // Tiles [first, first + count) of the images from `source` on: [element][chunk][tile][channel].
 void TransformTiles(const Direction& d, int64_t first, int64_t count, const float* source, float* to) {
   const int64_t stride = ElementStride(d, count);
-  const float* pixels[kElements];
-  for (int64_t t = 0; t < count; ++t) {
-    const int64_t image = (first + t) / d.tiles.count(), tile = (first + t) % d.tiles.count();
-    const bool inside = FindInput(source + image * d.source_rows * d.source_columns * d.sums, d.source_rows,
-                                  d.source_columns, d.sums, tile / d.tiles.columns * 2 - d.padding,
-                                  tile % d.tiles.columns * 2 - d.padding, pixels);
-    for (int64_t c = 0; c < d.sums; c += kChunk) {
-      TransformChunk(pixels, inside, c, d.sums, stride, to + (c / kChunk * count + t) * kChunk);
-    }
+  TilePlace place(d.tiles, first);
+  for (int64_t t = 0; t < count; ++t, place.Next()) {
+    const Window window{source + place.image * d.source_rows * d.source_columns * d.sums,
+                        d.source_rows,
+                        d.source_columns,
+                        d.sums,
+                        place.row - d.padding,
+                        place.column - d.padding};
+    TransformChannels(window, 0, d.sums, count * kChunk, stride, to + t * kChunk);
   }
 }
 
 // The results of one block of channels: products are [element][tile][kBlock], `stride` between elements.
 void FinishTiles(const Direction& d, const Sum& sum, int64_t block, int64_t first, int64_t count,
                  int64_t stride, const float* products, float* result) {
-  for (int64_t t = 0; t < count; ++t) {
-    const int64_t image = (first + t) / d.tiles.count(), tile = (first + t) % d.tiles.count();
-    const int64_t row = tile / d.tiles.columns * 2, column = tile % d.tiles.columns * 2;
-    float* to = result + ((image * d.result_rows + row) * d.result_columns + column) * d.results + block;
+  TilePlace place(d.tiles, first);
+  for (int64_t t = 0; t < count; ++t, place.Next()) {
+    const int64_t row = place.row, column = place.column;
+    float* to =
+        result + ((place.image * d.result_rows + row) * d.result_columns + column) * d.results + block;
     for (int64_t lane = 0; lane < Padded(sum.valid); lane += kLanes) {
       Vector m[kElements], y[4];
       for (int e = 0; e < kElements; ++e) m[e] = Load(products + e * stride + t * kBlock + lane);

@@ -14,6 +14,24 @@ struct Tiles {
   int64_t count() const { return rows * columns; }
 };
 
+// A tile of a batch of images; counted on, as divisions are slow.
+struct TilePlace {
+  TilePlace(const Tiles& all, int64_t number)
+      : tiles(all),
+        image(number / all.count()),
+        row(number % all.count() / all.columns * 2),
+        column(number % all.columns * 2) {}
+  void Next() {
+    column += 2;
+    if (column < 2 * tiles.columns) return;
+    column = 0, row += 2;
+    if (row < 2 * tiles.rows) return;
+    row = 0, ++image;
+  }
+  const Tiles tiles;
+  int64_t image, row, column;  // row and column of its first result
+};
+
 // v = B' d B, in place; B' = [1 0 -1 0; 0 1 1 0; 0 -1 1 0; 0 1 0 -1].
 inline void TransformInput(Vector (&d)[kElements]) {
   for (int c = 0; c < 4; ++c) {
@@ -95,18 +113,26 @@ inline void TransformWeightGradient(const Vector (&u)[kElements], Vector (&g)[9]
   }
 }
 
-// Where the pixels of a tile lie: a null pointer stands for zeros around the image. Returns whether all lie
-// inside.
-inline bool FindInput(const float* image, int64_t rows, int64_t columns, int64_t channels, int64_t row,
-                      int64_t column, const float* (&pixels)[kElements]) {
+// An image and the place of a tile of inputs in it.
+struct Window {
+  const float* image;
+  int64_t rows, columns, channels;
+  int64_t row, column;  // of the tile; may lie outside, where there are zeros
+
+  bool inside() const { return row >= 0 && row + 4 <= rows && column >= 0 && column + 4 <= columns; }
+  const float* first() const { return image + (row * columns + column) * channels; }  // REQUIRES: inside
+};
+
+// A null pointer stands for zeros.
+inline void FindPixels(const Window& window, const float* (&pixels)[kElements]) {
   for (int r = 0; r < 4; ++r) {
     for (int c = 0; c < 4; ++c) {
-      const int64_t h = row + r, w = column + c;
-      pixels[4 * r + c] =
-          h < 0 || h >= rows || w < 0 || w >= columns ? nullptr : image + (h * columns + w) * channels;
+      const int64_t h = window.row + r, w = window.column + c;
+      pixels[4 * r + c] = h < 0 || h >= window.rows || w < 0 || w >= window.columns
+                              ? nullptr
+                              : window.image + (h * window.columns + w) * window.channels;
     }
   }
-  return row >= 0 && row + 4 <= rows && column >= 0 && column + 4 <= columns;
 }
 
 // A vector of channels of a pixel, zeros where there is no pixel or no channel. `lanes`: how many channels
@@ -119,26 +145,36 @@ inline Vector LoadPixel(const float* pixel, int64_t lanes) {
   return Load(parts);
 }
 
-// Transforms kChunk channels of a tile, from `channel` on, of which `channels` is the end: element e goes to
-// to + e * stride.
-inline void TransformChunk(const float* const (&pixels)[kElements], bool inside, int64_t channel,
-                           int64_t channels, int64_t stride, float* to) {
-  if (inside && channel + kChunk <= channels) {
-    for (int64_t lane = channel; lane < channel + kChunk; lane += kLanes, to += kLanes) {
-      Vector d[kElements];
-      for (int e = 0; e < kElements; ++e) d[e] = Load(pixels[e] + lane);
-      TransformInput(d);
-      for (int e = 0; e < kElements; ++e) Store(to + e * stride, d[e]);
+// Transforms channels [begin, end) of a tile, chunk by chunk: element e of chunk c goes to to + c *
+// chunk_stride + e * stride. A last chunk that is not full is filled up with zeros.
+inline void TransformChannels(const Window& window, int64_t begin, int64_t end, int64_t chunk_stride,
+                              int64_t stride, float* to) {
+  if (window.inside()) {
+    const float* from = window.first() + begin;
+    const int64_t pixel = window.channels, line = window.columns * window.channels;
+    for (; begin + kChunk <= end; begin += kChunk, from += kChunk, to += chunk_stride) {
+      for (int64_t lane = 0; lane < kChunk; lane += kLanes) {
+        Vector d[kElements];
+        for (int r = 0; r < 4; ++r) {
+          for (int c = 0; c < 4; ++c) d[4 * r + c] = Load(from + lane + r * line + c * pixel);
+        }
+        TransformInput(d);
+        for (int e = 0; e < kElements; ++e) Store(to + lane + e * stride, d[e]);
+      }
     }
-    return;
+    if (begin >= end) return;
   }
-  for (int64_t lane = channel; lane < channel + kChunk; lane += kLanes, to += kLanes) {
-    Vector d[kElements];
-    for (int e = 0; e < kElements; ++e) {
-      d[e] = LoadPixel(pixels[e] == nullptr ? nullptr : pixels[e] + lane, channels - lane);
+  const float* pixels[kElements];
+  FindPixels(window, pixels);
+  for (; begin < end; begin += kChunk, to += chunk_stride) {
+    for (int64_t lane = 0; lane < kChunk; lane += kLanes) {
+      Vector d[kElements];
+      for (int e = 0; e < kElements; ++e) {
+        d[e] = LoadPixel(pixels[e] == nullptr ? nullptr : pixels[e] + begin + lane, end - begin - lane);
+      }
+      TransformInput(d);
+      for (int e = 0; e < kElements; ++e) Store(to + lane + e * stride, d[e]);
     }
-    TransformInput(d);
-    for (int e = 0; e < kElements; ++e) Store(to + e * stride, d[e]);
   }
 }
 

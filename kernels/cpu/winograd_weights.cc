@@ -45,30 +45,24 @@ void AddProducts(int64_t tiles, const float* input, const float* gradient, bool 
   }
 }
 
-// A tile's input channels of the unit: [element][tile][kInputs].
-void TransformInputs(const ConvolutionShape& s, const Unit& unit, const Tiles& tiles, const float* image,
-                     int64_t tile, float* to) {
-  const float* pixels[kElements];
-  const bool inside = FindInput(image, s.height, s.width, s.channels, tile / tiles.columns * 2 - s.padding,
-                                tile % tiles.columns * 2 - s.padding, pixels);
-  const int64_t end = unit.input + unit.inputs;
-  for (int64_t c = unit.input; c < end; c += kChunk) {
-    TransformChunk(pixels, inside, c, end, kInputStride, to + c - unit.input);
-  }
-}
-
-// Its gradient's channels: [element][tile][kBlock].
-void TransformGradients(const ConvolutionShape& s, const Unit& unit, const Tiles& tiles, const float* image,
-                        int64_t tile, float* to) {
-  const int64_t rows = OutHeight(s), columns = OutWidth(s);
-  const int64_t row = tile / tiles.columns * 2, column = tile % tiles.columns * 2;
+// A tile's gradient, the unit's channels: [element][tile][kBlock].
+void TransformGradients(const ConvolutionShape& s, const Unit& unit, int64_t rows, int64_t columns,
+                        const TilePlace& place, const float* dy, float* to) {
+  const float* const from =
+      dy + ((place.image * rows + place.row) * columns + place.column) * s.outputs + unit.output;
+  const int64_t line = columns * s.outputs;
+  const bool right = place.column + 1 < columns, below = place.row + 1 < rows;
   for (int64_t lane = 0; lane < kBlock; lane += kLanes) {
     Vector y[4], z[kElements];
-    for (int i = 0; i < 4; ++i) {
-      const int64_t r = row + i / 2, c = column + i % 2;
-      const bool inside = r < rows && c < columns;
-      y[i] = LoadPixel(inside ? image + (r * columns + c) * s.outputs + unit.output + lane : nullptr,
-                       unit.outputs - lane);
+    if (right && below && unit.outputs >= lane + kLanes) {
+      y[0] = Load(from + lane), y[1] = Load(from + lane + s.outputs);
+      y[2] = Load(from + lane + line), y[3] = Load(from + lane + line + s.outputs);
+    } else {
+      const int64_t lanes = unit.outputs - lane;
+      y[0] = LoadPixel(from + lane, lanes);
+      y[1] = LoadPixel(right ? from + lane + s.outputs : nullptr, lanes);
+      y[2] = LoadPixel(below ? from + lane + line : nullptr, lanes);
+      y[3] = LoadPixel(right && below ? from + lane + line + s.outputs : nullptr, lanes);
     }
     TransformGradient(y, z);
     for (int e = 0; e < kElements; ++e) Store(to + e * kGradientStride + lane, z[e]);
@@ -105,9 +99,10 @@ void RunUnit(const ConvolutionShape& s, const ShardTree& tree, int64_t number, c
              const float* dy, float* dw, float* db, int64_t node_stride, float* scratch) {
   const Unit unit = UnitOf(s, number);
   const bool with_bias = db != nullptr && unit.input == 0;
-  const int64_t in_image = s.height * s.width * s.channels, out_pixels = OutHeight(s) * OutWidth(s);
+  const int64_t in_image = s.height * s.width * s.channels;
+  const int64_t out_rows = OutHeight(s), out_columns = OutWidth(s);
   const int64_t pairs = unit.inputs * 9, size = (pairs + (with_bias ? 1 : 0)) * kBlock;
-  const Tiles tiles = {Quotient(OutHeight(s), 2), Quotient(OutWidth(s), 2)};
+  const Tiles tiles = {Quotient(out_rows, 2), Quotient(out_columns, 2)};
   float* const input = scratch;
   float* const gradient = input + kInputSize;
   float* const products = gradient + kGradientSize;
@@ -115,12 +110,18 @@ void RunUnit(const ConvolutionShape& s, const ShardTree& tree, int64_t number, c
   const auto leaf = [&](int shard, float* sums) {
     const int64_t row = int64_t{shard} * tree.rows_per_shard, all = tree.rows[shard] * tiles.count();
     if (all == 0) return Clear(size, sums);
+    const float* const shard_x = x + row * in_image;
+    const float* const shard_dy = dy + row * out_rows * out_columns * s.outputs;
+    TilePlace place(tiles, 0);
     for (int64_t first = 0; first < all; first += kTilesAtOnce) {
       const int64_t count = Least(kTilesAtOnce, all - first);
-      for (int64_t t = 0; t < count; ++t) {
-        const int64_t n = row + (first + t) / tiles.count(), tile = (first + t) % tiles.count();
-        TransformInputs(s, unit, tiles, x + n * in_image, tile, input + t * kInputs);
-        TransformGradients(s, unit, tiles, dy + n * out_pixels * s.outputs, tile, gradient + t * kBlock);
+      for (int64_t t = 0; t < count; ++t, place.Next()) {
+        const Window window{
+            shard_x + place.image * in_image, s.height, s.width, s.channels, place.row - s.padding,
+            place.column - s.padding};
+        TransformChannels(window, unit.input, unit.input + unit.inputs, kChunk, kInputStride,
+                          input + t * kInputs);
+        TransformGradients(s, unit, out_rows, out_columns, place, shard_dy, gradient + t * kBlock);
       }
       for (int e = 0; e < kElements; ++e) {
         for (int64_t i = 0; i < unit.inputs; i += kTileRows) {
@@ -131,8 +132,7 @@ void RunUnit(const ConvolutionShape& s, const ShardTree& tree, int64_t number, c
     }
     TransformSums(unit.inputs, products, sums);
     if (with_bias) {
-      SumBias(s, unit, tree.rows[shard] * out_pixels, dy + row * out_pixels * s.outputs,
-              sums + pairs * kBlock);
+      SumBias(s, unit, tree.rows[shard] * out_rows * out_columns, shard_dy, sums + pairs * kBlock);
     }
   };
   SumTree(tree, size, stack, leaf, [&](int node, const float* sums) {
