@@ -24,19 +24,7 @@ TreeNode Root(int shards) {
 
 std::vector<TreeNode> MaximalNodes(int shards, ShardRange range) {
   std::vector<TreeNode> nodes;
-  int at = range.begin;
-  while (at < range.end) {
-    TreeNode node{0, at};
-    // Climb while the parent starts here too and still lies inside; at the right edge a parent may cover no
-    // more than its child.
-    while (node.index % 2 == 0 && node.level < Root(shards).level) {
-      const TreeNode parent{node.level + 1, node.index / 2};
-      if (Covered(parent, shards).end > range.end) break;
-      node = parent;
-    }
-    nodes.push_back(node);
-    at = Covered(node, shards).end;
-  }
+  VisitMaximalNodes(shards, range, [&nodes](TreeNode node) { nodes.push_back(node); });
   return nodes;
 }
 

@@ -32,6 +32,27 @@ ShardRange ShardsOfRank(int shards, int world, int rank);
 // The shards that `node` covers.
 ShardRange Covered(TreeNode node, int shards);
 
+// The root: the node that covers all shards.
+TreeNode Root(int shards);
+
+// Calls visit(TreeNode) for each of MaximalNodes, from left to right; allocates nothing.
+template <class Visit>
+void VisitMaximalNodes(int shards, ShardRange range, const Visit& visit) {
+  int at = range.begin;
+  while (at < range.end) {
+    TreeNode node{0, at};
+    // Climb while the parent starts here too and still lies inside; at the right edge a parent may cover no
+    // more than its child.
+    while (node.index % 2 == 0 && node.level < Root(shards).level) {
+      const TreeNode parent{node.level + 1, node.index / 2};
+      if (Covered(parent, shards).end > range.end) break;
+      node = parent;
+    }
+    visit(node);
+    at = Covered(node, shards).end;
+  }
+}
+
 // The largest nodes that lie wholly inside `range`, from left to right: what a rank can sum by itself.
 std::vector<TreeNode> MaximalNodes(int shards, ShardRange range);
 
@@ -49,8 +70,5 @@ struct TreeSchedule {
 // The additions that reduce `leaves` (disjoint nodes from left to right which together cover `node`) to
 // node's value; slots are indices into `leaves`. REQUIRES: such a cover.
 TreeSchedule ScheduleFor(TreeNode node, int shards, const std::vector<TreeNode>& leaves);
-
-// The root: the node that covers all shards.
-TreeNode Root(int shards);
 
 }  // namespace lockstep

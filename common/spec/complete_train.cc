@@ -74,12 +74,23 @@ absl::Status CompleteTrain(v1::TrainSpec* train) {
   if (!train->has_epochs()) train->set_epochs(10);
   if (!train->has_batch_size()) train->set_batch_size(64);
   if (!train->has_logical_shards()) train->set_logical_shards(8);
+  if (!train->has_accumulation()) train->set_accumulation(1);
   if (!train->has_l1()) train->set_l1(0);
   if (!train->has_l2()) train->set_l2(0);
   if (!train->has_label_smoothing()) train->set_label_smoothing(0);
   RETURN_IF_ERROR(InRange("train.epochs", train->epochs(), 1, 1000000));
   RETURN_IF_ERROR(InRange("train.batch_size", train->batch_size(), 1, 1000000));
   RETURN_IF_ERROR(InRange("train.logical_shards", train->logical_shards(), 1, 1024));
+  RETURN_IF_ERROR(InRange("train.accumulation", train->accumulation(), 1, 1024));
+  if (train->logical_shards() * train->accumulation() > train->batch_size()) {
+    if (train->accumulation() > 1) {
+      return Invalid(
+          "train.accumulation",
+          absl::StrCat(train->logical_shards(), " logical shards in ", train->accumulation(),
+                       " passes need a train.batch_size of at least ",
+                       train->logical_shards() * train->accumulation(), ", got ", train->batch_size()));
+    }
+  }
   RETURN_IF_ERROR(CompleteOptimizer(train->mutable_optimizer()));
   RETURN_IF_ERROR(CompleteSchedule(train->mutable_schedule()));
   RETURN_IF_ERROR(NotNegative("train.l1", train->l1()));

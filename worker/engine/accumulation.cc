@@ -9,6 +9,10 @@
 namespace lockstep::engine {
 namespace {
 
+int ShardsPerPass(const ExecutorOptions& options) {
+  return std::max(1, options.logical_shards / options.passes);
+}
+
 // One pass: its shards, and where its nodes' sums go: a row of the result, or a buffer that is free then.
 struct PassPlan {
   ShardRange shards;
@@ -64,7 +68,8 @@ class Planner {
       row_[first + static_cast<size_t>(schedule.result)] = static_cast<int>(r);
       int ready = 0;
       for (const TreeAdd& add : schedule.adds) {
-        const int target = static_cast<int>(first) + add.target, source = static_cast<int>(first) + add.source;
+        const int target = static_cast<int>(first) + add.target,
+                  source = static_cast<int>(first) + add.source;
         ready = std::max({ready, pass_of_[target], pass_of_[source]});
         steps_.push_back({target, source, ready});
       }
@@ -202,8 +207,10 @@ class AccumulatingExecutor final : public Executor {
 
 }  // namespace
 
-int ShardsPerPass(const ExecutorOptions& options) {
-  return std::max(1, options.logical_shards / std::max(1, options.passes));
+ShardRange ShardsOfPass(const ExecutorOptions& options) {
+  if (options.passes <= 1) return options.shards;
+  const int count = std::min(options.shards.size(), ShardsPerPass(options));
+  return {options.shards.begin, options.shards.begin + count};
 }
 
 std::unique_ptr<Executor> MakeAccumulatingExecutor(std::shared_ptr<const Model> model,

@@ -1,6 +1,7 @@
-// A batch in several passes (train.accumulation), so that activations take the memory of one pass. The rank's shards are cut
-// into groups of at most `shards_per_pass`, at multiples of it; each pass leaves the sums of its tree nodes, which are added
-// in the tree's order as soon as both are there: the bits are those of one pass over all.
+// A batch in several passes (train.accumulation), so that activations take the memory of one pass. The rank's
+// shards are cut into groups of at most `shards_per_pass`, at multiples of it; each pass leaves the sums of
+// its tree nodes, which are added in the tree's order as soon as both are there: the bits are those of one
+// pass over all.
 #pragma once
 
 #include <memory>
@@ -15,10 +16,10 @@ class MovableExecutor : public Executor {
   virtual void Move(ShardRange shards) = 0;
 };
 
-// How many shards a pass works on.
-int ShardsPerPass(const ExecutorOptions& options);
+// As many shards as a pass has at most; all with options.passes 1.
+ShardRange ShardsOfPass(const ExecutorOptions& options);
 
-// `inner` has room for ShardsPerPass(options) shards.
+// `inner` has room for ShardsOfPass(options).
 std::unique_ptr<Executor> MakeAccumulatingExecutor(std::shared_ptr<const Model> model,
                                                    std::unique_ptr<MovableExecutor> inner,
                                                    const ExecutorOptions& options);

@@ -29,7 +29,7 @@ class DropoutOp final : public Op {
     key.seed = context_.seed;
     key.layer = static_cast<uint32_t>(context_.node);
     key.step = pass.step;
-    key.first_row = static_cast<uint32_t>(context_.first_row + share.begin);
+    key.first_row = static_cast<uint32_t>(pass.first_row + share.begin);
     kernels::cpu::DropoutForward(key, probability_, share.end - share.begin, width_, context_.input() + first,
                                  context_.output + first, mask_ + first);
   }

@@ -77,6 +77,7 @@ struct ExecutorOptions {
   int rows_per_shard = 8;  // at most
   uint64_t seed = 1;
   bool reproducible = true;
+  int passes = 1;  // that a batch is computed in, each over logical_shards / passes shards at most
   Precision precision = Precision::kFp32;
   double label_smoothing = 0;  // of the cross-entropy in training; MakeExecutor takes it from the spec
   Team* team = nullptr;        // the threads to run on; outlives the executor; null: the calling thread alone

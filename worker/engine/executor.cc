@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "kernels/tree_add.h"
+#include "worker/engine/accumulation.h"
 #include "worker/engine/engine.h"
 #include "worker/engine/graph.h"
 #include "worker/engine/loss.h"
@@ -56,11 +57,12 @@ Extent ExtentOf(const ExecutorOptions& options) {
   return extent;
 }
 
-class GraphExecutor final : public Executor {
+class GraphExecutor final : public MovableExecutor {
  public:
   GraphExecutor(std::shared_ptr<const GraphModel> model, const ExecutorOptions& options)
       : model_(std::move(model)),
         graph_(model_->graph()),
+        logical_shards_(options.logical_shards),
         rows_per_shard_(options.rows_per_shard),
         capacity_(int64_t{options.shards.size()} * options.rows_per_shard),
         gaps_(Gaps(graph_)),
@@ -68,11 +70,19 @@ class GraphExecutor final : public Executor {
         team_(options.team == nullptr ? &alone_ : options.team),
         shard_rows_(options.shards.size(), options.rows_per_shard),
         plan_(graph_, ExtentOf(options)) {
-    for (const TreeNode& node : MaximalNodes(options.logical_shards, options.shards)) {
-      node_end_.push_back(Covered(node, options.logical_shards).end - options.shards.begin);
-    }
-    tree_ = {rows_per_shard_, shard_rows_.data(), static_cast<int>(node_end_.size()), node_end_.data()};
+    node_end_.reserve(shard_rows_.size());
+    Move(options.shards);
     Bind(options);
+  }
+
+  void Move(ShardRange shards) override {
+    node_end_.clear();
+    VisitMaximalNodes(logical_shards_, shards, [&](TreeNode node) {
+      node_end_.push_back(Covered(node, logical_shards_).end - shards.begin);
+    });
+    tree_ = {rows_per_shard_, shard_rows_.data(), static_cast<int>(node_end_.size()), node_end_.data()};
+    first_row_ = int64_t{shards.begin} * rows_per_shard_;
+    std::fill(shard_rows_.begin() + shards.size(), shard_rows_.end(), 0);
   }
 
   float* features() override { return input_; }
@@ -96,6 +106,7 @@ class GraphExecutor final : public Executor {
     pass.training = true;
     pass.rows = capacity_;
     pass.step = step;
+    pass.first_row = first_row_;
     pass.batch_rows = batch_rows;
     pass.tree = &tree_;
     pass.node_sums = node_sums;
@@ -208,7 +219,6 @@ class GraphExecutor final : public Executor {
       OpContext context;
       context.rows = capacity_;
       context.rows_per_shard = rows_per_shard_;
-      context.first_row = int64_t{options.shards.begin} * rows_per_shard_;
       context.shards = options.shards.size();
       context.threads = team_->size();
       context.seed = options.seed;
@@ -240,8 +250,10 @@ class GraphExecutor final : public Executor {
 
   const std::shared_ptr<const GraphModel> model_;
   const Graph& graph_;
+  const int logical_shards_;
   const int rows_per_shard_;
   const int64_t capacity_;  // rows
+  int64_t first_row_ = 0;   // of the whole batch
   const std::vector<Gap> gaps_;
   Team alone_;
   Team* const team_;
@@ -265,7 +277,9 @@ absl::StatusOr<int64_t> ExecutorBytes(const Model& model, const ExecutorOptions&
   if (graph_model == nullptr) {
     return absl::InvalidArgumentError("ExecutorBytes: the model was not made by BuildModel");
   }
-  const Extent extent = ExtentOf(options);
+  ExecutorOptions of_pass = options;
+  of_pass.shards = ShardsOfPass(options);
+  const Extent extent = ExtentOf(of_pass);
   return GraphExecutor::BytesOf(*graph_model, ExecutionPlan(graph_model->graph(), extent), extent.rows);
 }
 
@@ -293,7 +307,11 @@ absl::StatusOr<std::unique_ptr<Executor>> MakeExecutor(std::shared_ptr<const Mod
   PrepareComputeThread();
   ExecutorOptions complete = options;
   complete.label_smoothing = spec.train().label_smoothing();
-  return std::make_unique<GraphExecutor>(std::move(graph_model), complete);
+  if (options.passes <= 1) return std::make_unique<GraphExecutor>(std::move(graph_model), complete);
+  ExecutorOptions of_pass = complete;
+  of_pass.shards = ShardsOfPass(options);
+  auto inner = std::make_unique<GraphExecutor>(graph_model, of_pass);
+  return MakeAccumulatingExecutor(std::move(graph_model), std::move(inner), complete);
 }
 
 }  // namespace lockstep::engine

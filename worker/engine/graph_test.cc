@@ -38,8 +38,9 @@ std::shared_ptr<const Model> Residual(Activation last_of_branch) {
 }
 
 std::vector<float> Gradient(const std::shared_ptr<const Model>& model, const std::vector<float>& weights,
-                            Team* team) {
+                            Team* team, int passes = 1) {
   ExecutorOptions options;
+  options.passes = passes;
   options.logical_shards = kShards;
   options.shards = {0, kShards};
   options.rows_per_shard = kRows;
@@ -87,6 +88,16 @@ TEST_P(GraphTest, BitsDependOnTheThreads) {
   for (const int threads : {2, 3}) {
     Team team(threads);
     EXPECT_EQ(Gradient(model, weights, &team), alone) << threads << " threads";
+  }
+}
+
+TEST_P(GraphTest, BitsDependOnThePasses) {
+  const std::shared_ptr<const Model> model = Residual(GetParam());
+  std::vector<float> weights(model->flat_size());
+  model->Initialize(3, weights.data());
+  const std::vector<float> whole = Gradient(model, weights, nullptr);
+  for (const int passes : {2, 3, 4}) {
+    EXPECT_EQ(Gradient(model, weights, nullptr, passes), whole) << passes << " passes";
   }
 }
 

@@ -20,7 +20,8 @@ struct Pass {
   bool training = false;           // dropout on, batch statistics
   int64_t rows = 0;                // forward computes rows [0, rows); a row is one sample
   int64_t step = 0;
-  int batch_rows = 0;  // real rows of the whole batch, over all ranks
+  int64_t first_row = 0;  // row 0's place in the whole batch
+  int batch_rows = 0;     // real rows of the whole batch, over all ranks
   const kernels::ShardTree* tree =
       nullptr;                 // training: the local shards, their rows and nodes; see Positions
   float* node_sums = nullptr;  // backward: (nodes, gradient_size)
@@ -39,8 +40,7 @@ class OpContext {
  public:
   int64_t rows = 0;  // capacity: local shards * rows_per_shard
   int64_t rows_per_shard = 0;
-  int64_t first_row = 0;  // the global row of local row 0
-  int shards = 0;         // local ones
+  int shards = 0;  // local ones
   int threads = 1;
   uint64_t seed = 0;
   int node = 0;  // position in the graph

@@ -42,13 +42,12 @@ absl::StatusOr<std::unique_ptr<GradientDescent>> GradientDescent::Create(const v
   ASSIGN_OR_RETURN(self->optimizer_, engine::MakeOptimizer(spec.train(), *self->model_, &self->team_));
   ASSIGN_OR_RETURN(self->precision_, engine::PrecisionOf(spec.train().precision()));
   self->evaluator_ =
-      std::make_unique<Evaluator>(self->dataset_.get(), self->model_->loss(), spec.train().logical_shards());
+      std::make_unique<Evaluator>(self->dataset_.get(), self->model_->loss(), self->logical_shards());
 
   const int64_t rows = data.size(Part::kTrain);
   const int64_t batch = std::min<int64_t>(spec.train().batch_size(), rows);
   self->assignment_.mutable_spec()->mutable_train()->set_batch_size(static_cast<int32_t>(batch));
-  self->rows_per_shard_ =
-      static_cast<int>((batch + spec.train().logical_shards() - 1) / spec.train().logical_shards());
+  self->rows_per_shard_ = static_cast<int>((batch + self->logical_shards() - 1) / self->logical_shards());
   self->steps_per_epoch_ = (rows + batch - 1) / batch;
   self->total_steps_ = self->steps_per_epoch_ * spec.train().epochs();
   if (spec.train().max_steps() > 0)
@@ -94,6 +93,7 @@ absl::Status GradientDescent::Form(Collective* collective, ShardRange shards) {
   options.rows_per_shard = rows_per_shard_;
   options.seed = assignment_.spec().seed();
   options.reproducible = assignment_.spec().reproducible();
+  options.passes = train().accumulation();
   options.precision = precision_;
   options.team = &team_;
   executor_.reset();  // the former generation's memory first

@@ -28,7 +28,7 @@ class GradientDescent : public Program {
                                                                  const v1::NumericProfile& profile,
                                                                  int threads);
 
-  int logical_shards() const override { return train().logical_shards(); }
+  int logical_shards() const override { return train().logical_shards() * train().accumulation(); }
   size_t reduction_size() const override { return static_cast<size_t>(model_->gradient_size()); }
   size_t loop_flags_offset() const override { return model_->flat_size() + engine::kFlag0; }
   absl::Status Form(Collective* collective, ShardRange shards) override;
