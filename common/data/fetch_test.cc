@@ -46,5 +46,24 @@ TEST(Fetch, DoesNotAllocate) {
   EXPECT_EQ(allocations, before);
 }
 
+TEST(Fetch, TokensDoNotAllocateEither) {
+  TempDir dir;
+  v1::DatasetSpec spec;
+  spec.set_path(dir.Write("t.txt", std::string(1000, 'x') + std::string(1000, 'y')));
+  const auto dataset = InspectDataset(spec);
+  ASSERT_TRUE(dataset.ok()) << dataset.status();
+  v1::JobSpec job;
+  job.mutable_dataset()->mutable_text()->set_sequence_length(8);
+  const auto prepared = PreparedDataset::Prepare(*dataset, job);
+  ASSERT_TRUE(prepared.ok()) << prepared.status();
+  std::vector<int32_t> tokens(64 * 8), targets(64 * 8);
+  const int64_t before = allocations;
+  for (int64_t epoch = 0; epoch < 10; ++epoch) {
+    (*prepared)->FetchTokens(Part::kTrain, epoch, 3, 64, tokens.data(), targets.data());
+    (*prepared)->FetchTokens(Part::kTest, epoch, 0, 10, tokens.data(), nullptr);
+  }
+  EXPECT_EQ(allocations, before);
+}
+
 }  // namespace
 }  // namespace lockstep
