@@ -56,11 +56,10 @@ ModelTasks TasksOf(const v1::ModelSpec& model) {
       return {"model.lstm", kClassification | kRegression | kLanguageModel};
     case v1::ModelSpec::kGru:
       return {"model.gru", kClassification | kRegression | kLanguageModel};
-    case v1::ModelSpec::kGraph:
     case v1::ModelSpec::KIND_NOT_SET:
       break;
   }
-  return {"model.graph", kAll};
+  return {"model", kAll};
 }
 
 Tasks TasksOfMetric(const std::string& metric) {

@@ -331,7 +331,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{{"checkpoint.keep_last=0"}, "checkpoint.keep_last: expected"},
         Case{{"checkpoint.every_steps=0"}, "checkpoint.every_steps: expected"},
         Case{{"checkpoint.every=0s"}, "checkpoint.every: expected"},
-        Case{{"from={}"}, "from: expected 'job' or 'path'"},
+        Case{{"from={}"}, "from: expected one of 'job', 'path' and 'safetensors', got none"},
         Case{{"from.job=a", "from.step=3", "from.best=true"}, "from: expected either 'step' or 'best'"},
         Case{{"from.path=/a", "from.best=true"}, "'path' already names one"},
         Case{{"model={linear: {}}", "dataset.task=classification"},

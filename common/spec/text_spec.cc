@@ -37,12 +37,6 @@ int32_t ContextOf(const v1::ModelSpec& model) {
       return model.lstm().has_context() ? model.lstm().context() : 64;
     case v1::ModelSpec::kGru:
       return model.gru().has_context() ? model.gru().context() : 64;
-    case v1::ModelSpec::kGraph: {
-      const v1::GraphSpec& graph = model.graph();
-      return graph.input_shape_size() == 1
-                 ? static_cast<int32_t>(std::clamp<int64_t>(graph.input_shape(0), 0, kLongestSequence))
-                 : 0;
-    }
     default:
       return 0;
   }

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <thread>
 
 #include "common/numerics/philox.h"
+#include "worker/engine/team.h"
 
 namespace lockstep::engine {
 namespace {
@@ -118,38 +120,45 @@ std::vector<LayerSummary> GraphModel::Layers() const {
   return layers;
 }
 
-void GraphModel::Initialize(uint64_t seed, float* weights) const {
-  std::fill(weights, weights + graph_.flat_size, 0.0f);
-  for (size_t p = 0; p < graph_.parameters.size(); ++p) {
-    const Parameter& parameter = graph_.parameters[p];
-    const Initializer& from = graph_.initializers[p];
-    float* out = weights + parameter.offset;
-    const float value = static_cast<float>(from.value);
-    const uint64_t stream = (uint64_t{static_cast<uint32_t>(RandomPurpose::kWeights)} << 56) | p;
-    if (from.kind == Initializer::kConstant) {
-      std::fill(out, out + parameter.size, value);
-    } else if (from.kind == Initializer::kUniform) {
-      for (int64_t i = 0; i < parameter.size; i += 4) {
-        const PhiloxBlock block = Philox(seed, stream, static_cast<uint64_t>(i / 4));
-        for (int64_t k = 0; k < 4 && i + k < parameter.size; ++k) {
-          out[i + k] = value * (2.0f * UniformFromBits(block.value[k]) - 1.0f);
-        }
+namespace {
+
+// Fills out[begin, end) of a parameter; begin is a multiple of 4.
+void Fill(const Initializer& from, uint64_t seed, uint64_t stream, int64_t begin, int64_t end, float* out) {
+  const float value = static_cast<float>(from.value);
+  if (from.kind == Initializer::kConstant) return std::fill(out + begin, out + end, value);
+  for (int64_t i = begin; i < end; i += 4) {
+    const PhiloxBlock block = Philox(seed, stream, static_cast<uint64_t>(i / 4));
+    if (from.kind == Initializer::kUniform) {
+      for (int64_t k = 0; k < 4 && i + k < end; ++k) {
+        out[i + k] = value * (2.0f * UniformFromBits(block.value[k]) - 1.0f);
       }
-    } else {  // Box-Muller in double
-      for (int64_t i = 0; i < parameter.size; i += 4) {
-        const PhiloxBlock block = Philox(seed, stream, static_cast<uint64_t>(i / 4));
-        for (int64_t pair = 0; pair < 4 && i + pair < parameter.size; pair += 2) {
-          const double u = 1.0 - UniformFromBits(block.value[pair]);
-          const double angle = 2.0 * M_PI * UniformFromBits(block.value[pair + 1]);
-          const double radius = from.value * std::sqrt(-2.0 * std::log(u));
-          out[i + pair] = static_cast<float>(radius * std::cos(angle));
-          if (i + pair + 1 < parameter.size) {
-            out[i + pair + 1] = static_cast<float>(radius * std::sin(angle));
-          }
-        }
-      }
+      continue;
+    }
+    for (int64_t pair = 0; pair < 4 && i + pair < end; pair += 2) {  // Box-Muller in double
+      const double u = 1.0 - UniformFromBits(block.value[pair]);
+      const double angle = 2.0 * M_PI * UniformFromBits(block.value[pair + 1]);
+      const double radius = from.value * std::sqrt(-2.0 * std::log(u));
+      out[i + pair] = static_cast<float>(radius * std::cos(angle));
+      if (i + pair + 1 < end) out[i + pair + 1] = static_cast<float>(radius * std::sin(angle));
     }
   }
+}
+
+}  // namespace
+
+void GraphModel::Initialize(uint64_t seed, float* weights) const {
+  std::fill(weights, weights + graph_.flat_size, 0.0f);
+  // A large model's first weights are worth a thread for each core.
+  const bool large = graph_.flat_size > (int64_t{1} << 20);
+  Team team(large ? static_cast<int>(std::thread::hardware_concurrency()) : 1);
+  team.Run([&](const Member& member) {
+    for (size_t p = 0; p < graph_.parameters.size(); ++p) {
+      const Parameter& parameter = graph_.parameters[p];
+      const uint64_t stream = (uint64_t{static_cast<uint32_t>(RandomPurpose::kWeights)} << 56) | p;
+      const Range share = member.Share(parameter.size, 4);
+      Fill(graph_.initializers[p], seed, stream, share.begin, share.end, weights + parameter.offset);
+    }
+  });
 }
 
 }  // namespace lockstep::engine
