@@ -154,9 +154,10 @@ TEST_F(CliTest, WrongUsageGoesToStderrWithAHint) {
 TEST_F(CliTest, EveryHelpHasExamplesOfItsCommand) {
   const Result help = Lockstep({"--help"});
   EXPECT_EQ(help.code, 0);
-  for (const char* command : {"run", "submit", "jobs", "describe", "logs", "plot", "wait", "cancel", "pause",
-                              "resume", "checkpoints", "download", "models", "datasets", "generate", "export",
-                              "tokenizer", "workers", "completion", "version"}) {
+  for (const char* command :
+       {"run",      "submit", "jobs",      "describe",    "logs",       "plot",   "wait",
+        "cancel",   "pause",  "resume",    "checkpoints", "download",   "models", "datasets",
+        "generate", "export", "tokenizer", "workers",     "completion", "version"}) {
     EXPECT_THAT(help.out, HasSubstr(std::string("\n  ") + command + " "));
     const Result result = Lockstep({command, "--help"});
     EXPECT_EQ(result.code, 0);

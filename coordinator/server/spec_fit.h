@@ -8,8 +8,9 @@
 
 namespace lockstep {
 
-// Fills dataset.task, train.loss and a language model's dataset.text from `dataset` and checks model, loss and the early-stopping metric
-// against the task. REQUIRES: CompleteSpec has passed. INVALID_ARGUMENT names the field, and what would fit.
+// Fills dataset.task, train.loss and a language model's dataset.text from `dataset` and checks model, loss
+// and the early-stopping metric against the task. REQUIRES: CompleteSpec has passed. INVALID_ARGUMENT names
+// the field, and what would fit.
 absl::Status FitSpecToDataset(const v1::Dataset& dataset, v1::JobSpec* spec);
 
 }  // namespace lockstep
