@@ -113,7 +113,8 @@ TEST(RecurrentCell, GruDiffersFromFloat64OrFiniteDifference) {
           const double slope = Slope(
               [&](double value) {
                 double moved[3] = {a[0], a[1], a[2]}, moved_b[3] = {b[0], b[1], b[2]};
-                (g < 3 ? moved : moved_b)[g % 3] = value;
+                double* const changed = g < 3 ? moved : moved_b;
+                changed[g % 3] = value;
                 return dh * GruUnit(moved, moved_b, h_before);
               },
               (g < 3 ? a : b)[g % 3]);
