@@ -113,11 +113,11 @@ TEST(RecurrentCell, GruDiffersFromFloat64OrFiniteDifference) {
           const double slope = Slope(
               [&](double value) {
                 double moved[3] = {a[0], a[1], a[2]}, moved_b[3] = {b[0], b[1], b[2]};
-                double* const changed = g < 3 ? moved : moved_b;
-                changed[g % 3] = value;
+                double& changed = g < 3 ? moved[g] : moved_b[g - 3];
+                changed = value;
                 return dh * GruUnit(moved, moved_b, h_before);
               },
-              (g < 3 ? a : b)[g % 3]);
+              g < 3 ? a[g] : b[g - 3]);
           const std::vector<float>& gradient = g < 3 ? gates : recurrent;
           EXPECT_NEAR(gradient[r * 3 * kHidden + g % 3 * kHidden + j], slope, 3e-6) << "gate " << g;
         }
