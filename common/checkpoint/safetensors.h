@@ -7,13 +7,14 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/base/status.h"
 
 namespace lockstep {
 
-enum class DType { kF32, kBF16, kF16, kF64, kI64, kI32, kU8 };
+enum class DType { kF32, kBF16, kF16, kF64, kI64, kI32, kU8, kBool };
 
 struct TensorView {
   std::string name;
@@ -31,6 +32,8 @@ absl::Status WriteSafetensors(const std::string& path, const std::vector<TensorV
 class SafetensorsFile {
  public:
   static absl::StatusOr<SafetensorsFile> Open(const std::string& path);
+  // From memory, which must outlive the views; errors name it `name`.
+  static absl::StatusOr<SafetensorsFile> Parse(std::string_view bytes, const std::string& name);
   const std::vector<TensorView>& tensors() const { return tensors_; }
   const TensorView* Find(const std::string& name) const;  // nullptr: not there
   const std::map<std::string, std::string>& metadata() const { return metadata_; }

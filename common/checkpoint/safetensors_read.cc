@@ -25,8 +25,8 @@ struct Entry {
 };
 
 std::optional<DType> ParseDType(const std::string& name) {
-  for (const DType dtype :
-       {DType::kF32, DType::kBF16, DType::kF16, DType::kF64, DType::kI64, DType::kI32, DType::kU8}) {
+  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF16, DType::kF64, DType::kI64, DType::kI32,
+                            DType::kU8, DType::kBool}) {
     if (name == DTypeName(dtype)) return dtype;
   }
   return std::nullopt;
@@ -78,7 +78,7 @@ class HeaderHandler : public nlohmann::json_sax<nlohmann::json> {
     entries.back().dtype = ParseDType(value);
     if (entries.back().dtype) return true;
     status = absl::UnimplementedError(absl::StrCat("tensor '", entries.back().name, "' has the type '", value,
-                                                   "'; known are F64, F32, F16, BF16, I64, I32, U8"));
+                                                   "'; known are F64, F32, F16, BF16, I64, I32, U8, BOOL"));
     return false;
   }
   bool start_array(size_t) override {
@@ -171,35 +171,42 @@ absl::Status CheckTiling(std::vector<Entry>& entries, int64_t data_bytes) {
 
 absl::StatusOr<SafetensorsFile> SafetensorsFile::Open(const std::string& path) {
   ASSIGN_OR_RETURN(const RegularFile file, RegularFile::Open(path));
-  const auto fail = [&](absl::string_view what) {
-    return absl::DataLossError(absl::StrCat(path, ": ", what));
-  };
-  if (file.size() < static_cast<int64_t>(sizeof(uint64_t))) {
-    return fail(absl::StrCat("has ", file.size(), " bytes, too short for a safetensors file"));
-  }
   const size_t size = static_cast<size_t>(file.size());
+  if (size == 0) return Parse("", path);
   void* mapped = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.fd(), 0);
   if (mapped == MAP_FAILED) return DiskError(errno, "mmap", path);
-  SafetensorsFile result;
-  result.mapping_ = std::shared_ptr<void>(mapped, [size](void* address) { munmap(address, size); });
+  const std::shared_ptr<void> mapping(mapped, [size](void* address) { munmap(address, size); });
+  ASSIGN_OR_RETURN(SafetensorsFile result, Parse({static_cast<const char*>(mapped), size}, path));
+  if (result.mapping_ == nullptr) result.mapping_ = mapping;
+  return result;
+}
 
-  const auto* bytes = static_cast<const unsigned char*>(mapped);
+absl::StatusOr<SafetensorsFile> SafetensorsFile::Parse(std::string_view bytes, const std::string& name) {
+  const auto fail = [&](absl::string_view what) {
+    return absl::DataLossError(absl::StrCat(name, ": ", what));
+  };
   uint64_t length = 0;
-  for (size_t i = 0; i < sizeof(length); ++i) length |= uint64_t{bytes[i]} << (8 * i);
-  if (length > static_cast<uint64_t>(kMaxSafetensorsHeader) || length > size - sizeof(length)) {
-    return fail(absl::StrCat("claims a header of ", length, " bytes; the file has ", size,
+  if (bytes.size() < sizeof(length)) {
+    return fail(absl::StrCat("has ", bytes.size(), " bytes, too short for a safetensors file"));
+  }
+  for (size_t i = 0; i < sizeof(length); ++i)
+    length |= uint64_t{static_cast<unsigned char>(bytes[i])} << (8 * i);
+  if (length > static_cast<uint64_t>(kMaxSafetensorsHeader) || length > bytes.size() - sizeof(length)) {
+    return fail(absl::StrCat("claims a header of ", length, " bytes; the file has ", bytes.size(),
                              " and the limit is ", kMaxSafetensorsHeader));
   }
-  const char* header = reinterpret_cast<const char*>(bytes) + sizeof(length);
-  if (length == 0 || header[0] != '{') return fail("the header does not begin with '{'");
+  const std::string_view header = bytes.substr(sizeof(length), static_cast<size_t>(length));
+  if (header.empty() || header[0] != '{') return fail("the header does not begin with '{'");
 
   HeaderHandler handler;
-  if (!nlohmann::json::sax_parse(header, header + length, &handler)) return Annotate(handler.status, path);
-  const size_t data_at = sizeof(length) + static_cast<size_t>(length);
-  RETURN_IF_ERROR(Annotate(CheckTiling(handler.entries, static_cast<int64_t>(size - data_at)), path));
-  const unsigned char* data = bytes + data_at;
+  if (!nlohmann::json::sax_parse(header.begin(), header.end(), &handler))
+    return Annotate(handler.status, name);
+  const std::string_view all = bytes.substr(sizeof(length) + header.size());
+  RETURN_IF_ERROR(Annotate(CheckTiling(handler.entries, static_cast<int64_t>(all.size())), name));
+  const char* data = all.data();
 
   // Other writers may leave a tensor unaligned for its type: then the data is copied to where it is.
+  SafetensorsFile result;
   bool aligned = true;
   for (const Entry& entry : handler.entries) {
     aligned &= reinterpret_cast<uintptr_t>(data + (*entry.offsets)[0]) % DTypeSize(*entry.dtype) == 0;
@@ -208,13 +215,13 @@ absl::StatusOr<SafetensorsFile> SafetensorsFile::Open(const std::string& path) {
     for (const Entry& entry : handler.entries) {
       if ((*entry.offsets)[0] % DTypeSize(*entry.dtype) != 0) {
         return absl::UnimplementedError(
-            absl::StrCat(path, ": tensor '", entry.name,
+            absl::StrCat(name, ": tensor '", entry.name,
                          "' is not aligned to its type; save it again with wider types first"));
       }
     }
-    const auto copy = std::make_shared<std::vector<double>>((size - data_at) / sizeof(double) + 1);
-    std::memcpy(copy->data(), data, size - data_at);
-    data = reinterpret_cast<const unsigned char*>(copy->data());
+    const auto copy = std::make_shared<std::vector<double>>(all.size() / sizeof(double) + 1);
+    std::memcpy(copy->data(), data, all.size());
+    data = reinterpret_cast<const char*>(copy->data());
     result.mapping_ = std::shared_ptr<void>(copy, copy->data());
   }
   for (Entry& entry : handler.entries) {

@@ -39,6 +39,8 @@ const char* DTypeName(DType dtype) {
       return "I32";
     case DType::kU8:
       return "U8";
+    case DType::kBool:
+      return "BOOL";
   }
   return "?";
 }
@@ -55,6 +57,7 @@ int64_t DTypeSize(DType dtype) {
     case DType::kF16:
       return 2;
     case DType::kU8:
+    case DType::kBool:
       return 1;
   }
   return 1;

@@ -1,14 +1,17 @@
 #include "common/pretrained/export.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "common/checkpoint/safetensors.h"
 #include "common/pretrained/layout.h"
 #include "common/spec/spec.h"
+#include "common/text/byte_pair_tokenizer.h"
 #include "nlohmann/json.hpp"
 
 namespace lockstep {
@@ -35,6 +38,8 @@ nlohmann::json GptConfig(const v1::GptSpec& gpt, const SafetensorsFile& file) {
           {"resid_pdrop", gpt.dropout()},
           {"embd_pdrop", gpt.dropout()},
           {"attn_pdrop", 0.0},
+          {"bos_token_id", nullptr},
+          {"eos_token_id", nullptr},
           {"torch_dtype", "float32"}};
 }
 
@@ -48,13 +53,46 @@ nlohmann::json LlamaConfig(const v1::LlamaSpec& llama, const SafetensorsFile& fi
           {"num_hidden_layers", llama.layers()},
           {"num_attention_heads", llama.heads()},
           {"num_key_value_heads", llama.key_value_heads()},
-          {"rope_theta", llama.rope_theta()},
+          {"rope_theta", llama.rope_theta()},  // for older readers
+          {"rope_parameters", {{"rope_type", "default"}, {"rope_theta", llama.rope_theta()}}},
           {"rms_norm_eps", llama.norm_epsilon()},
           {"hidden_act", "silu"},
           {"attention_bias", false},
           {"mlp_bias", false},
           {"tie_word_embeddings", llama.tie_weights()},
+          {"bos_token_id", nullptr},
+          {"eos_token_id", nullptr},
           {"torch_dtype", "float32"}};
+}
+
+// Hugging Face's GPT-2 knows no model without biases: those that the file lacks become zeros, which are
+// returned and must outlive the views.
+std::vector<float> AppendMissingBiases(const SafetensorsFile& file, std::vector<TensorView>* tensors) {
+  std::vector<TensorView> biases;
+  int64_t longest = 0;
+  for (const TensorView& tensor : file.tensors()) {
+    absl::string_view module = tensor.name;
+    const bool has_bias = absl::StartsWith(module, "h.") || absl::StartsWith(module, "ln_f.");
+    if (!has_bias || !absl::ConsumeSuffix(&module, ".weight") || tensor.shape.empty()) continue;
+    const std::string name = absl::StrCat(module, ".bias");
+    if (file.Find(name) != nullptr) continue;
+    biases.push_back({absl::StrCat("transformer.", name), DType::kF32, {tensor.shape[0]}, nullptr});
+    longest = std::max(longest, tensor.shape[0]);
+  }
+  std::vector<float> zeros(static_cast<size_t>(longest), 0.0f);
+  for (TensorView& bias : biases) {
+    bias.data = zeros.data();
+    tensors->push_back(bias);
+  }
+  return zeros;  // moved: the views stay good
+}
+
+// Byte pairs go along as vocab.json and merges.txt; characters have no form there.
+absl::Status ExportTokenizer(const std::string& model, const std::string& output) {
+  const auto tokenizer = LoadTokenizer(model);
+  if (!tokenizer.ok()) return absl::OkStatus();  // a model of token shards brings none
+  const auto* pairs = dynamic_cast<const BytePairTokenizer*>(tokenizer->get());
+  return pairs == nullptr ? absl::OkStatus() : pairs->Save(output);
 }
 
 }  // namespace
@@ -92,13 +130,14 @@ absl::Status ExportHuggingFace(const std::string& model, const std::string& outp
     out.shape = {columns, rows};
     out.data = values.data();
   }
+  const std::vector<float> zeros = gpt ? AppendMissingBiases(file, &tensors) : std::vector<float>();
   RETURN_IF_ERROR(WriteSafetensors(output + "/model.safetensors", tensors, {{"format", "pt"}}));
   std::ofstream config(output + "/config.json");
   config << (gpt ? GptConfig(spec.model().gpt(), file) : LlamaConfig(spec.model().llama(), file)).dump(2)
          << "\n";
   config.close();
   if (!config) return absl::ResourceExhaustedError(absl::StrCat(output, "/config.json cannot be written"));
-  return absl::OkStatus();
+  return ExportTokenizer(model, output);
 }
 
 }  // namespace lockstep

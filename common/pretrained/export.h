@@ -1,5 +1,6 @@
 // A gpt or llama model folder of ours as a Hugging Face folder: model.safetensors with its names and layout
-// (Conv1D weights transposed) and config.json, so that `transformers` loads it with from_pretrained.
+// (Conv1D weights transposed, biases of zero where ours has none), config.json, and vocab.json and merges.txt
+// where its tokens are byte pairs, so that `transformers` loads it with from_pretrained.
 #pragma once
 
 #include <string>

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <set>
 
 #include "absl/strings/match.h"
@@ -11,15 +9,16 @@
 #include "absl/strings/str_join.h"
 #include "common/base/glob.h"
 #include "common/checkpoint/safetensors.h"
+#include "common/checkpoint/safetensors_write.h"
+#include "common/pretrained/config.h"
 #include "common/pretrained/half.h"
 #include "common/pretrained/layout.h"
+#include "common/pretrained/source.h"
+#include "common/pretrained/tensors.h"
 #include "common/spec/spec.h"
-#include "nlohmann/json.hpp"
 
 namespace lockstep {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr size_t kListed = 10;
 
@@ -27,63 +26,8 @@ std::string ShapeText(const std::vector<int64_t>& shape) {
   return absl::StrCat("(", absl::StrJoin(shape, ", "), ")");
 }
 
-// The files of a folder, or the file itself.
-absl::StatusOr<std::vector<std::string>> FilesOf(const std::string& path) {
-  std::error_code error;
-  if (!fs::is_directory(path, error)) return std::vector<std::string>{path};
-  const std::string single = path + "/model.safetensors", index = path + "/model.safetensors.index.json";
-  if (fs::exists(single, error)) return std::vector<std::string>{single};
-  std::ifstream file(index);
-  if (!file) {
-    return absl::NotFoundError(absl::StrCat(
-        "from.safetensors: ", path, " holds neither model.safetensors nor model.safetensors.index.json"));
-  }
-  const nlohmann::json parsed = nlohmann::json::parse(file, nullptr, /*allow_exceptions=*/false);
-  if (!parsed.is_object() || !parsed.contains("weight_map") || !parsed["weight_map"].is_object()) {
-    return absl::InvalidArgumentError(absl::StrCat("from.safetensors: ", index, " has no object weight_map"));
-  }
-  std::set<std::string> names;
-  for (const auto& [tensor, name] : parsed["weight_map"].items()) {
-    if (!name.is_string() || name.get<std::string>().find('/') != std::string::npos) {
-      return absl::InvalidArgumentError(absl::StrCat("from.safetensors: ", index, ": the file of ", tensor,
-                                                     " is not a name in this folder"));
-    }
-    names.insert(path + "/" + name.get<std::string>());
-  }
-  return std::vector<std::string>(names.begin(), names.end());
-}
-
-class Tensors {
- public:
-  static absl::StatusOr<Tensors> Open(const std::string& path) {
-    Tensors tensors;
-    ASSIGN_OR_RETURN(const std::vector<std::string> files, FilesOf(path));
-    for (const std::string& file : files) {
-      auto opened = SafetensorsFile::Open(file);
-      if (!opened.ok()) return Annotate(opened.status(), "from.safetensors");
-      tensors.files_.push_back(*std::move(opened));
-      for (const TensorView& tensor : tensors.files_.back().tensors()) tensors.by_name_[tensor.name] = tensor;
-    }
-    return tensors;
-  }
-
-  const TensorView* Find(const std::string& name) const {
-    const auto found = by_name_.find(name);
-    return found == by_name_.end() ? nullptr : &found->second;
-  }
-  const std::map<std::string, TensorView>& all() const { return by_name_; }
-  std::vector<std::string> Names() const {
-    std::vector<std::string> names;
-    for (const auto& [name, tensor] : by_name_) names.push_back(name);
-    return names;
-  }
-
- private:
-  std::vector<SafetensorsFile> files_;
-  std::map<std::string, TensorView> by_name_;
-};
-
-const TensorView* FindFor(const Tensors& tensors, const PretrainedOptions& options, const std::string& name) {
+const TensorView* FindFor(const PretrainedTensors& tensors, const PretrainedOptions& options,
+                          const std::string& name) {
   const auto given = options.names.find(name);
   if (given != options.names.end()) return tensors.Find(given->second);
   for (const std::string& candidate : {name, "transformer." + name, "model." + name}) {
@@ -95,7 +39,7 @@ const TensorView* FindFor(const Tensors& tensors, const PretrainedOptions& optio
 std::vector<int64_t> Transposed(const std::vector<int64_t>& shape) { return {shape.rbegin(), shape.rend()}; }
 
 // Does the file keep Conv1D's weights? The attention's is not square, so that its shape tells.
-bool KeepsConv1d(const Tensors& tensors, const PretrainedOptions& options,
+bool KeepsConv1d(const PretrainedTensors& tensors, const PretrainedOptions& options,
                  const std::vector<PretrainedTarget>& targets) {
   for (const PretrainedTarget& target : targets) {
     if (!IsConv1d(target.name) || target.shape.size() != 2 || target.shape[0] == target.shape[1]) continue;
@@ -106,11 +50,15 @@ bool KeepsConv1d(const Tensors& tensors, const PretrainedOptions& options,
   return false;
 }
 
+// Does the pattern of our parameters match this name, which may be the file's?
+bool Matches(const std::string& pattern, const std::string& name) {
+  return MatchesGlob(pattern, name) || MatchesGlob("transformer." + pattern, name) ||
+         MatchesGlob("model." + pattern, name);
+}
+
 bool MatchesAny(const std::vector<std::string>& patterns, const std::string& name) {
-  return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
-    return MatchesGlob(pattern, name) || MatchesGlob("transformer." + pattern, name) ||
-           MatchesGlob("model." + pattern, name);
-  });
+  return std::any_of(patterns.begin(), patterns.end(),
+                     [&](const std::string& pattern) { return Matches(pattern, name); });
 }
 
 std::string Near(const std::string& name, const std::vector<std::string>& candidates) {
@@ -118,12 +66,93 @@ std::string Near(const std::string& name, const std::vector<std::string>& candid
   return nearest.empty() ? name : absl::StrCat(name, " (nearest: ", nearest, ")");
 }
 
-void AppendList(const std::string& what, const std::vector<std::string>& names, std::string* out) {
+// Names of parameters and tensors that the options use and nobody has.
+absl::Status CheckOptions(const PretrainedOptions& options, const PretrainedTensors& tensors,
+                          const std::vector<std::string>& ours) {
+  for (const auto& [name, theirs] : options.names) {
+    if (std::find(ours.begin(), ours.end(), name) == ours.end()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("from.names: the model has no parameter ", Near(name, ours)));
+    }
+    if (tensors.Find(theirs) == nullptr) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("from.names: ", options.path, " has no tensor ", Near(theirs, tensors.Names())));
+    }
+  }
+  const auto known = [&](const std::string& pattern) {
+    const auto matches = [&](const std::string& name) { return Matches(pattern, name); };
+    const std::vector<std::string> theirs = tensors.Names();
+    return std::any_of(ours.begin(), ours.end(), matches) ||
+           std::any_of(theirs.begin(), theirs.end(), matches);
+  };
+  for (const std::string& pattern : options.fresh) {
+    if (known(pattern)) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("from.fresh: neither a parameter of the model nor a tensor of the file matches ",
+                     Near(pattern, ours)));
+  }
+  return absl::OkStatus();
+}
+
+// What keeps the file from fitting, told at once.
+struct Misfits {
+  std::vector<std::string> missing, left_over, misshapen, unread;
+  std::string hint;
+};
+
+void AppendList(const std::string& what, const std::vector<std::string>& names,
+                const std::vector<std::string>& candidates, std::string* out) {
   if (names.empty()) return;
-  absl::StrAppend(out, out->empty() ? "" : "; ", names.size(), " ", what, ": ",
-                  absl::StrJoin(names.begin(),
-                                names.begin() + static_cast<int64_t>(std::min(names.size(), kListed)), ", "),
-                  names.size() > kListed ? ", ..." : "");
+  absl::StrAppend(out, out->empty() ? "" : "; ", names.size(), " ", what, ": ");
+  // Only what is shown is compared with all candidates.
+  for (size_t i = 0; i < std::min(names.size(), kListed); ++i) {
+    absl::StrAppend(out, i == 0 ? "" : ", ", candidates.empty() ? names[i] : Near(names[i], candidates));
+  }
+  if (names.size() > kListed) absl::StrAppend(out, ", ...");
+}
+
+absl::Status Refusal(const PretrainedOptions& options, const PretrainedTensors& tensors,
+                     const std::vector<std::string>& ours, const Misfits& misfits) {
+  std::string problems;
+  AppendList("parameters are missing in the file", misfits.missing, tensors.Names(), &problems);
+  AppendList("tensors are left over", misfits.left_over, ours, &problems);
+  AppendList("shapes differ", misfits.misshapen, {}, &problems);
+  AppendList("tensors are not of floating point", misfits.unread, {}, &problems);
+  if (problems.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "from.safetensors: ", options.path, " does not fit the model: ", problems, ". ", misfits.hint,
+      "Make the model's sizes those of the file, name the tensors in from.names, or list what "
+      "shall start fresh (a new head) in from.fresh"));
+}
+
+// The table of tokens is of another length: the likely causes.
+std::string VocabularyHint(const std::string& name, int64_t ours, int64_t theirs) {
+  if (ours < theirs) {
+    return absl::StrCat(
+        "The file's vocabulary has ", theirs, " tokens, the job's ", ours,
+        ": if the dataset is cut by the file's own tokenizer (dataset.text.tokenizer.bpe.path), set the "
+        "model's vocabulary to ",
+        theirs, "; else list ", name, " in from.fresh. ");
+  }
+  return absl::StrCat("The file's vocabulary has ", theirs, " tokens, the dataset's ", ours,
+                      ": the dataset is not cut by the file's tokenizer. Name that in "
+                      "dataset.text.tokenizer.bpe.path, or list ",
+                      name, " in from.fresh. ");
+}
+
+std::string ShapeHint(const PretrainedTarget& target, const std::vector<int64_t>& theirs) {
+  const std::vector<int64_t>& ours = target.shape;
+  const bool longer = ours.size() == 2 && theirs.size() == 2 && ours[0] != theirs[0] && ours[1] == theirs[1];
+  return longer && IsTokenTable(target.name) ? VocabularyHint(target.name, ours[0], theirs[0]) : "";
+}
+
+// Is the file's output layer another than the embedding, so that a model that ties them would lose it in
+// silence?
+bool IsUntied(const TensorView& head, const TensorView* table) {
+  if (table == nullptr) return false;  // it starts fresh
+  if (table->dtype != head.dtype || table->shape != head.shape) return true;
+  const auto bytes = TensorBytes(head.dtype, head.shape);
+  return !bytes.ok() || std::memcmp(head.data, table->data, static_cast<size_t>(*bytes)) != 0;
 }
 
 void Copy(const TensorView& tensor, bool transpose, const PretrainedTarget& target) {
@@ -142,32 +171,26 @@ void Copy(const TensorView& tensor, bool transpose, const PretrainedTarget& targ
   }
 }
 
+struct Pair {
+  const TensorView* tensor;
+  bool transpose;
+  const PretrainedTarget* target;
+};
+
 }  // namespace
 
 absl::StatusOr<std::vector<std::string>> ImportPretrained(const PretrainedOptions& options,
                                                           const std::vector<PretrainedTarget>& targets) {
-  ASSIGN_OR_RETURN(const Tensors tensors, Tensors::Open(options.path));
-  std::vector<std::string> ours;
+  ASSIGN_OR_RETURN(const PretrainedSource source, FindPretrained(options.path));
+  ASSIGN_OR_RETURN(const PretrainedTensors tensors, PretrainedTensors::Open(source.files));
+  std::vector<std::string> ours, fresh;
   for (const PretrainedTarget& target : targets) ours.push_back(target.name);
-  std::vector<std::string> missing, misshapen, left_over, unread, fresh;
-  for (const auto& [name, theirs] : options.names) {
-    if (std::find(ours.begin(), ours.end(), name) == ours.end()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("from.names: the model has no parameter ", Near(name, ours)));
-    }
-    if (tensors.Find(theirs) == nullptr) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("from.names: ", options.path, " has no tensor ", Near(theirs, tensors.Names())));
-    }
-  }
+  RETURN_IF_ERROR(CheckOptions(options, tensors, ours));
   const bool conv1d = KeepsConv1d(tensors, options, targets);
+  Misfits misfits;
   std::set<std::string> used;
-  struct Pair {
-    const TensorView* tensor;
-    bool transpose;
-    const PretrainedTarget* target;
-  };
   std::vector<Pair> pairs;
+  const TensorView* table = nullptr;  // of the embedding, which comes before the output layer
   for (const PretrainedTarget& target : targets) {
     if (MatchesAny(options.fresh, target.name)) {
       fresh.push_back(target.name);
@@ -175,39 +198,44 @@ absl::StatusOr<std::vector<std::string>> ImportPretrained(const PretrainedOption
     }
     const TensorView* tensor = FindFor(tensors, options, target.name);
     if (tensor == nullptr) {
-      missing.push_back(Near(target.name, tensors.Names()));
+      misfits.missing.push_back(target.name);
+      if (IsOutputLayer(target.name)) {
+        misfits.hint += "Where the file's output layer is its embedding, set the model's tie_weights: true. ";
+      }
       continue;
     }
     used.insert(tensor->name);
+    if (IsTokenTable(target.name) && table == nullptr) table = tensor;
     const bool transpose = conv1d && IsConv1d(target.name);
     if (tensor->shape != (transpose ? Transposed(target.shape) : target.shape)) {
-      misshapen.push_back(absl::StrCat(target.name, " expects ", ShapeText(target.shape), ", ", tensor->name,
-                                       " has ", ShapeText(tensor->shape)));
+      misfits.misshapen.push_back(absl::StrCat(target.name, " expects ", ShapeText(target.shape), ", ",
+                                               tensor->name, " has ", ShapeText(tensor->shape)));
+      misfits.hint += ShapeHint(target, tensor->shape);
     } else if (!IsFloat(tensor->dtype)) {
-      unread.push_back(tensor->name);
+      misfits.unread.push_back(tensor->name);
     } else {
       pairs.push_back({tensor, transpose, &target});
     }
   }
   for (const auto& [name, tensor] : tensors.all()) {
-    if (used.count(name) == 0 && !IsKnownBuffer(name) && !MatchesAny(options.fresh, name)) {
-      left_over.push_back(Near(name, ours));
+    if (used.count(name) > 0 || MatchesAny(options.fresh, name)) continue;
+    if (IsOutputLayer(name) && IsUntied(tensor, table)) {
+      misfits.left_over.push_back(name);
+      misfits.hint += "The file's output layer is not its embedding: set the model's tie_weights: false. ";
+    } else if (!IsKnownBuffer(name)) {
+      misfits.left_over.push_back(name);
     }
   }
-  std::string problems;
-  AppendList("parameters are missing in the file", missing, &problems);
-  AppendList("tensors are left over", left_over, &problems);
-  AppendList("shapes differ", misshapen, &problems);
-  AppendList("tensors are not of floating point", unread, &problems);
-  if (!problems.empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("from.safetensors: ", options.path, " does not fit the model: ", problems,
-                     ". Make the model's sizes those of the file, name the tensors in from.names, or list "
-                     "what shall start fresh (a new "
-                     "head) in from.fresh"));
-  }
+  RETURN_IF_ERROR(Refusal(options, tensors, ours, misfits));
   for (const Pair& pair : pairs) Copy(*pair.tensor, pair.transpose, *pair.target);
   return fresh;
+}
+
+absl::Status CheckPretrained(const v1::CheckpointSource& from, const v1::ModelSpec& model) {
+  ASSIGN_OR_RETURN(const PretrainedSource source, FindPretrained(from.safetensors()));
+  RETURN_IF_ERROR(PretrainedTensors::Open(source.files).status());
+  return source.config.empty() ? absl::OkStatus()
+                               : CheckPretrainedConfig(source.config, model, from.fresh().empty());
 }
 
 }  // namespace lockstep

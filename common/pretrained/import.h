@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "common/base/status.h"
+#include "lockstep/v1/job_spec.pb.h"
 
 namespace lockstep {
 
@@ -30,10 +31,14 @@ struct PretrainedOptions {
 
 // Fills the targets; returns the names of those that were left fresh. NOT_FOUND: no such file.
 // INVALID_ARGUMENT: tensors are missing, left over or of another shape: all are listed, with the nearest
-// names. A tensor of the file is not left over where it matches a fresh pattern (an old head), or is a buffer
-// that the layouts are known to carry (attn.bias, a tied lm_head.weight, rotary_emb.inv_freq,
-// num_batches_tracked).
+// names; or a name or pattern of the options stands for nothing. A tensor of the file is not left over where
+// it matches a fresh pattern (an old head), or is a buffer that the layouts are known to carry (attn.bias,
+// rotary_emb.inv_freq, num_batches_tracked, an lm_head.weight that equals the embedding).
 absl::StatusOr<std::vector<std::string>> ImportPretrained(const PretrainedOptions& options,
                                                           const std::vector<PretrainedTarget>& targets);
+
+// What can be refused before a model is built: a path that is not there, another format, a header that lies,
+// a Hugging Face config.json that does not describe `model` (complete). REQUIRES: from.safetensors is given.
+absl::Status CheckPretrained(const v1::CheckpointSource& from, const v1::ModelSpec& model);
 
 }  // namespace lockstep

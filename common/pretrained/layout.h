@@ -12,4 +12,8 @@ bool IsConv1d(const std::string& name);
 // frequencies.
 bool IsKnownBuffer(const std::string& name);
 
+// A row for each token of the vocabulary: the embedding, or the output layer.
+bool IsTokenTable(const std::string& name);
+bool IsOutputLayer(const std::string& name);
+
 }  // namespace lockstep

@@ -14,6 +14,7 @@
 namespace lockstep {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -97,6 +98,70 @@ TEST_F(PretrainedTest, NewHeadAndGivenNameAreIgnored) {
       HasSubstr("no parameter layers.0.weigth (nearest: layers.0.weight)"));
 }
 
+TEST_F(PretrainedTest, ForeignOutputLayerOfATiedModelIsDroppedInSilence) {
+  const std::vector<float> other(24, 0.5f);
+  PretrainedOptions options;
+  options.path = Write(
+      {Tensor("transformer.wte.weight", {3, 2}), {"lm_head.weight", DType::kF32, {3, 2}, other.data()}});
+  EXPECT_THAT(std::string(ImportPretrained(options, Targets({{"wte.weight", {3, 2}}})).status().message()),
+              AllOf(HasSubstr("1 tensors are left over: lm_head.weight"), HasSubstr("tie_weights: false")));
+  options.fresh = {"lm_head.*"};
+  EXPECT_TRUE(ImportPretrained(options, Targets({{"wte.weight", {3, 2}}})).ok()) << "an old head";
+  options.fresh = {};
+  options.path = Write({Tensor("wte.weight", {3, 2}), Tensor("lm_head.weight", {3, 2})});
+  EXPECT_TRUE(ImportPretrained(options, Targets({{"wte.weight", {3, 2}}})).ok()) << "the embedding once more";
+}
+
+TEST_F(PretrainedTest, MissingOutputLayerIsNotExplained) {
+  PretrainedOptions options;
+  options.path = Write({Tensor("wte.weight", {3, 2})});
+  EXPECT_THAT(
+      std::string(ImportPretrained(options, Targets({{"wte.weight", {3, 2}}, {"lm_head.weight", {3, 2}}}))
+                      .status()
+                      .message()),
+      AllOf(HasSubstr("missing in the file: lm_head.weight"), HasSubstr("tie_weights: true")));
+}
+
+TEST_F(PretrainedTest, OtherVocabularyIsNotExplained) {
+  PretrainedOptions options;
+  options.path = Write({Tensor("wte.weight", {4, 2})});
+  const auto said = [&](int64_t tokens) {
+    return std::string(ImportPretrained(options, Targets({{"wte.weight", {tokens, 2}}})).status().message());
+  };
+  EXPECT_THAT(said(3), AllOf(HasSubstr("wte.weight expects (3, 2), wte.weight has (4, 2)"),
+                             HasSubstr("set the model's vocabulary to 4")));
+  EXPECT_THAT(said(5), AllOf(HasSubstr("The file's vocabulary has 4 tokens, the dataset's 5"),
+                             HasSubstr("list wte.weight in from.fresh")));
+}
+
+TEST_F(PretrainedTest, FreshPatternThatMatchesNothingIsTaken) {
+  PretrainedOptions options;
+  options.path = Write({Tensor("wte.weight", {3, 2})});
+  options.fresh = {"wet.weight"};
+  EXPECT_THAT(std::string(ImportPretrained(options, Targets({{"wte.weight", {3, 2}}})).status().message()),
+              AllOf(HasSubstr("from.fresh"), HasSubstr("wet.weight (nearest: wte.weight)")));
+}
+
+TEST_F(PretrainedTest, ThousandMisfitsAreAllListed) {
+  std::vector<TensorView> tensors;
+  for (int i = 0; i < 1000; ++i) tensors.push_back(Tensor("theirs." + std::to_string(i), {1}));
+  PretrainedOptions options;
+  options.path = Write(tensors);
+  const std::string said(ImportPretrained(options, Targets({{"ours", {1}}})).status().message());
+  EXPECT_THAT(said, HasSubstr("1000 tensors are left over: theirs.0"));
+  EXPECT_LT(said.size(), 1200u);
+}
+
+TEST_F(PretrainedTest, NumberOfAnotherKindIsTakenForAWeight) {
+  const int32_t numbers[] = {1, 2};
+  const bool mask[] = {true};
+  PretrainedOptions options;
+  options.path =
+      Write({{"layers.0.weight", DType::kI32, {2}, numbers}, {"h.0.attn.bias", DType::kBool, {1}, mask}});
+  EXPECT_THAT(std::string(ImportPretrained(options, Targets({{"layers.0.weight", {2}}})).status().message()),
+              HasSubstr("1 tensors are not of floating point: layers.0.weight"));
+}
+
 TEST(Half, ValueIsConvertedWrongly) {
   const uint16_t halves[] = {0x3c00, 0xc000, 0x0001, 0x7bff, 0x8000}, brains[] = {0x3f80, 0xc000};
   float out[5];
@@ -126,6 +191,10 @@ TEST_F(PretrainedTest, ExportKeepsOurLayout) {
   ASSERT_NE(weight, nullptr);
   EXPECT_EQ(weight->shape, (std::vector<int64_t>{2, 6}));
   EXPECT_EQ(static_cast<const float*>(weight->data)[1], 2.0f);
+  const TensorView* bias = file->Find("transformer.h.0.attn.c_attn.bias");
+  ASSERT_NE(bias, nullptr) << "Hugging Face would start a missing bias afresh";
+  EXPECT_EQ(bias->shape, std::vector<int64_t>{6});
+  EXPECT_EQ(static_cast<const float*>(bias->data)[5], 0.0f);
   std::ifstream config(output + "/config.json");
   const std::string text((std::istreambuf_iterator<char>(config)), std::istreambuf_iterator<char>());
   EXPECT_THAT(text, HasSubstr("\"vocab_size\": 5"));

@@ -6,6 +6,7 @@
 #include "absl/strings/str_join.h"
 #include "common/base/proto_time.h"
 #include "common/checkpoint/checkpoint.h"
+#include "common/pretrained/import.h"
 
 namespace lockstep {
 namespace {
@@ -76,7 +77,10 @@ absl::StatusOr<std::string> ResolveSource(const std::string& artifact_root, Stor
                                           const v1::JobSpec& spec) {
   if (!spec.has_from()) return "";
   const v1::CheckpointSource& from = spec.from();
-  if (!from.safetensors().empty()) return "";  // the trainers read it
+  if (!from.safetensors().empty()) {  // the trainers read it; what can be told now need not wait for them
+    RETURN_IF_ERROR(CheckPretrained(from, spec.model()));
+    return "";
+  }
   if (from.path().empty() == from.job().empty()) {
     return absl::InvalidArgumentError("from: expected one of job, path and safetensors");
   }
