@@ -1,5 +1,4 @@
-"""Our byte pairs against Hugging Face's `tokenizers`, both ways. Skipped where that package is not installed
-(LOCKSTEP_PEERS names a virtual environment; bench/peers/install makes one, `pip install tokenizers` in it)."""
+"""Our byte pairs against Hugging Face's `tokenizers`, both ways. Skipped where that package is not installed (peers.py)."""
 import json
 import os
 import pathlib
@@ -8,34 +7,27 @@ import subprocess
 import tempfile
 import unittest
 
+from peers import Peer, needs_peer
+
 BIN = os.environ.get("LOCKSTEP_BIN", "build/release/bin")
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-# Runs in the other Python: argv is a folder; trains or loads there, prints the ids of each text of texts.json.
+# Runs in the other Python: trains or loads in `folder`; returns the ids of each text.
 PEER = r"""
-import json, sys
 from tokenizers import ByteLevelBPETokenizer
-folder, what = sys.argv[1:3]
-if what == "train":
+
+def train(folder, vocabulary, texts):
     peer = ByteLevelBPETokenizer(add_prefix_space=False)
     # From a file it would take the lines one by one, and no piece of white space would cross their ends.
     text = open(folder + "/corpus.txt", newline="").read()
-    peer.train_from_iterator([text], vocab_size=int(sys.argv[3]), min_frequency=2, show_progress=False)
+    peer.train_from_iterator([text], vocab_size=vocabulary, min_frequency=2, show_progress=False)
     peer.save_model(folder + "/theirs")
-else:
-    peer = ByteLevelBPETokenizer(f"{folder}/{what}/vocab.json", f"{folder}/{what}/merges.txt", add_prefix_space=False)
-texts = json.load(open(folder + "/texts.json"))
-print(json.dumps([peer.encode(text).ids for text in texts]))
+    return [peer.encode(text).ids for text in texts]
+
+def load(folder, texts):
+    peer = ByteLevelBPETokenizer(f"{folder}/vocab.json", f"{folder}/merges.txt", add_prefix_space=False)
+    return [peer.encode(text).ids for text in texts]
 """
-
-
-def peer_python():
-    for venv in (os.environ.get("LOCKSTEP_PEERS", ""), os.path.expanduser("~/.cache/lockstep-peers"), "/var/tmp/peers/venv"):
-        for python in (pathlib.Path(venv) / "bin/python", pathlib.Path(venv) / "python"):
-            if venv and python.exists():
-                if subprocess.run([python, "-c", "import tokenizers"], capture_output=True).returncode == 0:
-                    return str(python)
-    return None
 
 
 def texts():
@@ -49,7 +41,7 @@ def texts():
     return some
 
 
-@unittest.skipUnless(peer_python(), "the Python package `tokenizers` is not installed")
+@needs_peer("tokenizers")
 class TokenizersAgree(unittest.TestCase):
     def setUp(self):
         temporary = tempfile.TemporaryDirectory()
@@ -59,12 +51,8 @@ class TokenizersAgree(unittest.TestCase):
         corpus = "".join(path.read_text() for path in sorted((ROOT / "common").glob("*/*.cc"))) + "é日本 déjà vu " * 9
         (self.folder / "corpus.txt").write_text(corpus)
         self.texts = texts()
-        (self.folder / "texts.json").write_text(json.dumps(self.texts))
-
-    def peer(self, *arguments):
-        done = subprocess.run([peer_python(), "-c", PEER, str(self.folder), *arguments], capture_output=True, text=True)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return json.loads(done.stdout)
+        self.peer = Peer("tokenizers", PEER)
+        self.addCleanup(self.peer.close)
 
     def lockstep(self, *arguments, text=None):
         done = subprocess.run([f"{BIN}/lockstep", "tokenizer", *arguments], input=text, capture_output=True)
@@ -76,14 +64,14 @@ class TokenizersAgree(unittest.TestCase):
                 for text in self.texts]
 
     def test_same_training_gives_the_same_files_and_ids(self):
-        theirs = self.peer("train", "1500")
+        theirs = self.peer.call("train", str(self.folder), 1500, self.texts)
         self.lockstep("train", self.folder / "corpus.txt", "--vocabulary", "1500", "--output", self.folder / "ours")
         self.assertEqual(json.loads((self.folder / "ours/vocab.json").read_text()),
                          json.loads((self.folder / "theirs/vocab.json").read_text()))
         merges = [(self.folder / name / "merges.txt").read_text().splitlines()[1:] for name in ("ours", "theirs")]
         self.assertEqual(*merges)
         self.assertEqual(self.ours("theirs"), theirs, "their files, read by us")
-        self.assertEqual(self.peer("ours"), theirs, "our files, read by them")
+        self.assertEqual(self.peer.call("load", str(self.folder / "ours"), self.texts), theirs, "our files, read by them")
 
     def test_decoding_is_the_inverse_of_encoding(self):
         self.lockstep("train", self.folder / "corpus.txt", "--vocabulary", "600", "--output", self.folder / "ours")
