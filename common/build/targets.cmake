@@ -17,6 +17,9 @@ if(LOCKSTEP_SANITIZE STREQUAL "address")
 elseif(LOCKSTEP_SANITIZE STREQUAL "thread")
   add_compile_options(-fsanitize=thread -fno-omit-frame-pointer -O1)
   add_link_options(-fsanitize=thread)
+elseif(LOCKSTEP_SANITIZE STREQUAL "fuzz")  # Clang; the targets of tests/fuzz alone are meant to be built so
+  add_compile_options(-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -O1)
+  add_link_options(-fsanitize=address,undefined)
 endif()
 
 # One -pthread for all: a precompiled header is refused where its macros differ.
