@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
@@ -21,6 +22,7 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "common/checkpoint/safetensors.h"
 #include "common/numerics/philox.h"
 #include "common/spec/spec.h"
@@ -93,16 +95,18 @@ class Steps {
     return steps;
   }
 
-  // One step; its loss.
-  double Run() {
+  // One step; its loss. OUT_OF_RANGE: the gradient is not finite, so that the step changed nothing.
+  absl::StatusOr<double> Run() {
     if (!x_.empty()) Fill(step_);
     ++step_;
     executor_->Gradient(weights_.data(), step_, batch_, sums_.data());
     const double loss = sums_[static_cast<size_t>(model_->flat_size()) + kLossSum] /
                         (static_cast<double>(batch_) * model_->positions());
-    optimizer_->Apply(sums_.data(), weights_.data(), step_,
-                      LearningRate(spec_.train(), step_, 1000000, 1000000));
-    return loss;
+    const float norm = optimizer_->Apply(sums_.data(), weights_.data(), step_,
+                                         LearningRate(spec_.train(), step_, 1000000, 1000000));
+    if (std::isfinite(norm) && std::isfinite(loss)) return loss;
+    return absl::OutOfRangeError(
+        absl::StrFormat("step %d: loss %g and gradient norm %g: no step was made", step_, loss, norm));
   }
 
   const Model& model() const { return *model_; }
@@ -155,16 +159,18 @@ class Steps {
 absl::Status Main(const Flags& flags) {
   ASSIGN_OR_RETURN(const std::unique_ptr<Steps> steps, Steps::Make(flags));
   std::string losses;
-  for (int i = 0; i < flags.losses; ++i)
-    absl::StrAppend(&losses, i > 0 ? ", " : "", absl::StrFormat("%.9g", steps->Run()));
+  for (int i = 0; i < flags.losses; ++i) {
+    ASSIGN_OR_RETURN(const double loss, steps->Run());
+    absl::StrAppend(&losses, i > 0 ? ", " : "", absl::StrFormat("%.9g", loss));
+  }
   double rate = 0;
   if (flags.losses == 0) {
-    for (int i = 0; i < 3; ++i) steps->Run();
+    for (int i = 0; i < 3; ++i) RETURN_IF_ERROR(steps->Run().status());
     const auto start = std::chrono::steady_clock::now();
     int64_t count = 0;
     double elapsed = 0;
     for (; elapsed < flags.seconds; ++count) {
-      steps->Run();
+      RETURN_IF_ERROR(steps->Run().status());
       elapsed = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     }
     rate = static_cast<double>(count) / elapsed;

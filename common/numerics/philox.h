@@ -47,9 +47,10 @@ LOCKSTEP_HOST_DEVICE inline PhiloxBlock Philox(uint64_t key, uint64_t counter_hi
   return {{c0, c1, c2, c3}};
 }
 
-// Uniform in (0, 1): never 0, never 1.
+// Uniform in (0, 1): never 0, never 1, so that its logarithm and that of 1 minus it are finite.
 LOCKSTEP_HOST_DEVICE inline float UniformFromBits(uint32_t bits) {
-  return (static_cast<float>(bits >> 8) + 0.5f) * (1.0f / 16777216.0f);
+  const float value = (static_cast<float>(bits >> 8) + 0.5f) * (1.0f / 16777216.0f);
+  return value < 1.0f ? value : 1.0f - 1.0f / 16777216.0f;  // the last half is rounded up
 }
 
 }  // namespace lockstep

@@ -45,6 +45,13 @@ class Planner {
     Place();
   }
 
+  // Sums of the widest pass, where one does not go to its place at once.
+  int64_t fresh() const {
+    size_t nodes = 1;
+    for (const PassPlan& pass : passes) nodes = std::max(nodes, pass.places.size());
+    return nodes > 1 ? static_cast<int64_t>(nodes) : 0;
+  }
+
   std::vector<PassPlan> passes;
   int buffers = 0;
 
@@ -106,6 +113,21 @@ class Planner {
   std::vector<Step> steps_;
 };
 
+int64_t TargetWidth(const Model& model) {
+  return model.loss() == v1::LOSS_MEAN_SQUARED_ERROR ? model.outputs() : 0;
+}
+
+// Elements of the rank's rows.
+struct BatchSize {
+  BatchSize(const Model& model, const ExecutorOptions& options) {
+    const int64_t rows = int64_t{options.shards.size()} * options.rows_per_shard;
+    features = rows * model.features();
+    classes = rows * model.positions();
+    targets = rows * TargetWidth(model);
+  }
+  int64_t features, classes, targets;
+};
+
 class AccumulatingExecutor final : public Executor {
  public:
   AccumulatingExecutor(std::shared_ptr<const Model> model, std::unique_ptr<MovableExecutor> inner,
@@ -120,15 +142,13 @@ class AccumulatingExecutor final : public Executor {
         rows_(static_cast<size_t>(options.shards.size()), options.rows_per_shard) {
     Planner planner(options);
     passes_ = std::move(planner.passes);
-    size_t nodes = 1;
-    for (const PassPlan& pass : passes_) nodes = std::max(nodes, pass.places.size());
     buffers_.resize(static_cast<size_t>(planner.buffers * size_));
-    if (nodes > 1) fresh_.resize(nodes * static_cast<size_t>(size_));
-    const auto capacity = static_cast<size_t>(options.shards.size()) * static_cast<size_t>(rows_per_shard_);
-    features_.resize(capacity * static_cast<size_t>(model_->features()));
-    classes_.resize(capacity * static_cast<size_t>(model_->positions()));
-    target_width_ = model_->loss() == v1::LOSS_MEAN_SQUARED_ERROR ? model_->outputs() : 0;
-    targets_.resize(capacity * static_cast<size_t>(target_width_));
+    fresh_.resize(static_cast<size_t>(planner.fresh() * size_));
+    const BatchSize batch(*model_, options);
+    features_.resize(static_cast<size_t>(batch.features));
+    classes_.resize(static_cast<size_t>(batch.classes));
+    target_width_ = TargetWidth(*model_);
+    targets_.resize(static_cast<size_t>(batch.targets));
   }
 
   float* features() override { return features_.data(); }
@@ -138,8 +158,9 @@ class AccumulatingExecutor final : public Executor {
   void SetRows(int local_shard, int rows) override { rows_[static_cast<size_t>(local_shard)] = rows; }
   int64_t capacity() const override { return static_cast<int64_t>(rows_.size()) * rows_per_shard_; }
   int64_t bytes() const override {
-    return inner_->bytes() + static_cast<int64_t>(4 * (buffers_.size() + fresh_.size() + features_.size() +
-                                                       classes_.size() + targets_.size()));
+    return inner_->bytes() +
+           static_cast<int64_t>(sizeof(float) * (buffers_.size() + fresh_.size() + features_.size() +
+                                                 classes_.size() + targets_.size()));
   }
 
   void Gradient(const float* weights, int64_t step, int batch_rows, float* node_sums) override {
@@ -198,7 +219,7 @@ class AccumulatingExecutor final : public Executor {
   Team* const team_;
   const int begin_, rows_per_shard_;
   const int64_t size_;
-  int target_width_ = 0;
+  int64_t target_width_ = 0;
   std::vector<int> rows_;
   std::vector<PassPlan> passes_;
   std::vector<float> buffers_, fresh_, features_, targets_;
@@ -211,6 +232,14 @@ ShardRange ShardsOfPass(const ExecutorOptions& options) {
   if (options.passes <= 1) return options.shards;
   const int count = std::min(options.shards.size(), ShardsPerPass(options));
   return {options.shards.begin, options.shards.begin + count};
+}
+
+int64_t AccumulationBytes(const Model& model, const ExecutorOptions& options) {
+  if (options.passes <= 1) return 0;
+  const Planner planner(options);
+  const BatchSize batch(model, options);
+  return static_cast<int64_t>(sizeof(float)) * ((planner.buffers + planner.fresh()) * model.gradient_size() +
+                                                batch.features + batch.classes + batch.targets);
 }
 
 std::unique_ptr<Executor> MakeAccumulatingExecutor(std::shared_ptr<const Model> model,

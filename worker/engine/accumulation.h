@@ -19,6 +19,9 @@ class MovableExecutor : public Executor {
 // As many shards as a pass has at most; all with options.passes 1.
 ShardRange ShardsOfPass(const ExecutorOptions& options);
 
+// Bytes that accumulation takes beside the executor of a pass: the batch's rows and the sums that wait.
+int64_t AccumulationBytes(const Model& model, const ExecutorOptions& options);
+
 // `inner` has room for ShardsOfPass(options).
 std::unique_ptr<Executor> MakeAccumulatingExecutor(std::shared_ptr<const Model> model,
                                                    std::unique_ptr<MovableExecutor> inner,

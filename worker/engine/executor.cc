@@ -280,7 +280,8 @@ absl::StatusOr<int64_t> ExecutorBytes(const Model& model, const ExecutorOptions&
   ExecutorOptions of_pass = options;
   of_pass.shards = ShardsOfPass(options);
   const Extent extent = ExtentOf(of_pass);
-  return GraphExecutor::BytesOf(*graph_model, ExecutionPlan(graph_model->graph(), extent), extent.rows);
+  return GraphExecutor::BytesOf(*graph_model, ExecutionPlan(graph_model->graph(), extent), extent.rows) +
+         AccumulationBytes(model, options);
 }
 
 absl::StatusOr<std::unique_ptr<Executor>> MakeExecutor(std::shared_ptr<const Model> model,

@@ -46,6 +46,7 @@ std::vector<float> Gradient(const std::shared_ptr<const Model>& model, const std
   options.rows_per_shard = kRows;
   options.team = team;
   const std::unique_ptr<Executor> executor = *MakeExecutor(model, v1::JobSpec(), options);
+  EXPECT_EQ(*ExecutorBytes(*model, options), executor->bytes()) << "told beforehand and taken";
   const std::vector<float> x = Random(kShards * kRows * kFeatures, -1, 1, 1);
   std::copy(x.begin(), x.end(), executor->features());
   for (int r = 0; r < kShards * kRows; ++r) executor->classes()[r] = r % kOutputs;

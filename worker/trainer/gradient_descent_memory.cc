@@ -1,5 +1,4 @@
 // What GradientDescent takes: told to people, and refused before it starts where it cannot fit.
-#include "absl/strings/str_format.h"
 #include "spdlog/spdlog.h"
 #include "worker/trainer/gradient_descent.h"
 #include "worker/trainer/memory.h"
@@ -22,18 +21,17 @@ int64_t GradientDescent::StateBytes() const {
 }
 
 absl::Status GradientDescent::CheckMemory(const engine::ExecutorOptions& options) const {
-  ASSIGN_OR_RETURN(const int64_t activations, engine::ExecutorBytes(*model_, options));
-  const int64_t available = AvailableMemory();
+  MemoryNeed need;
+  need.rows = int64_t{options.shards.size()} * options.rows_per_shard;
+  ASSIGN_OR_RETURN(need.activations, engine::ExecutorBytes(*model_, options));
+  need.state = StateBytes();
+  // The kernel hands out pages as they are written: until the first step only the weights' are.
+  const int64_t written = 1 + (best_weights_.empty() ? 0 : 1) + (average_.empty() ? 0 : 1);
+  need.resident = step_ > 0 ? need.state : written * model_->flat_size() * int64_t{sizeof(float)};
   spdlog::info("rank {}: activations take {:.1f} MB, weights, gradients and optimizer {:.1f} MB",
-               collective_->rank(), static_cast<double>(activations) / kMegabyte,
-               static_cast<double>(StateBytes()) / kMegabyte);
-  if (activations <= available) return absl::OkStatus();  // the rest is there already
-  return absl::ResourceExhaustedError(absl::StrFormat(
-      "the activations of %d rows on this worker take %.0f MB, but %.0f MB of memory are available; use a "
-      "smaller "
-      "train.batch_size, a larger train.accumulation or more workers",
-      options.shards.size() * options.rows_per_shard, static_cast<double>(activations) / kMegabyte,
-      static_cast<double>(available) / kMegabyte));
+               collective_->rank(), static_cast<double>(need.activations) / kMegabyte,
+               static_cast<double>(need.state) / kMegabyte);
+  return CheckFits(need, AvailableMemory());
 }
 
 v1::ModelSummary GradientDescent::Summary() const {

@@ -6,9 +6,12 @@
 #include <string>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_format.h"
 
 namespace lockstep {
 namespace {
+
+constexpr double kMegabyte = 1e6;
 
 // A number alone in a file; -1 where there is none ("max").
 int64_t NumberIn(const std::string& path) {
@@ -42,5 +45,18 @@ int64_t OfTheControlGroup() {
 }  // namespace
 
 int64_t AvailableMemory() { return std::min(OfTheMachine(), OfTheControlGroup()); }
+
+absl::Status CheckFits(const MemoryNeed& need, int64_t available) {
+  const int64_t wanted = need.activations + need.state - need.resident;
+  if (wanted <= available) return absl::OkStatus();
+  const bool activations = need.activations > need.state;
+  return absl::ResourceExhaustedError(absl::StrFormat(
+      "this worker has %.0f MB of memory left, but the job still takes %.0f MB: activations of %d rows %.0f "
+      "MB, weights, gradients and optimizer %.0f MB; %s",
+      static_cast<double>(available) / kMegabyte, static_cast<double>(wanted) / kMegabyte, need.rows,
+      static_cast<double>(need.activations) / kMegabyte, static_cast<double>(need.state) / kMegabyte,
+      activations ? "use a smaller train.batch_size, a larger train.accumulation or more workers"
+                  : "use a smaller model, an optimizer with less state (sgd) or a worker with more memory"));
+}
 
 }  // namespace lockstep
