@@ -6,6 +6,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/spec/message_text.h"
+#include "common/spec/spec.h"
 #include "nlohmann/json.hpp"
 
 namespace lockstep {
@@ -142,6 +144,27 @@ absl::Status CheckPretrainedConfig(const std::string& path, const v1::ModelSpec&
   if (found.empty()) return absl::OkStatus();
   return refuse(absl::StrCat(" does not describe the job's model: ", absl::StrJoin(found, "; "),
                              ". Give the model the file's values"));
+}
+
+absl::Status CheckPretrainedSpec(const std::string& path, const v1::ModelSpec& model) {
+  ASSIGN_OR_RETURN(v1::JobSpec theirs, ReadSpec(path, {}));
+  RETURN_IF_ERROR(Annotate(CompleteSpec(&theirs), path));
+  if (theirs.model().kind_case() != model.kind_case()) return absl::OkStatus();  // the tensors' names tell
+  const auto* kind = v1::ModelSpec::descriptor()->FindFieldByNumber(model.kind_case());
+  const auto fields = [kind](const v1::ModelSpec& of) {
+    return json::parse(MessageToJson(of.GetReflection()->GetMessage(of, kind)));
+  };
+  const json one = fields(model), two = fields(theirs.model());
+  std::vector<std::string> found;
+  for (const char* name : {"heads", "key_value_heads", "rope_theta", "norm_epsilon", "activation"}) {
+    if (!one.contains(name) || !two.contains(name) || Same(two[name], one[name])) continue;
+    found.push_back(absl::StrCat("model.", kind->name(), ".", name, " is ", one[name].dump(), ", there ",
+                                 two[name].dump()));
+  }
+  if (found.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("from.safetensors: ", path,
+                                                 " is of another model: ", absl::StrJoin(found, "; "),
+                                                 ". Give the model the file's values"));
 }
 
 }  // namespace lockstep

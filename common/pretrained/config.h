@@ -14,4 +14,7 @@ namespace lockstep {
 // `whole`: false leaves out what a model with a part of its own may change: sizes, and a head that is tied.
 absl::Status CheckPretrainedConfig(const std::string& path, const v1::ModelSpec& model, bool whole);
 
+// The same for the spec.yaml in a model's folder of ours; sizes are left to the tensors.
+absl::Status CheckPretrainedSpec(const std::string& path, const v1::ModelSpec& model);
+
 }  // namespace lockstep

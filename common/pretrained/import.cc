@@ -100,24 +100,26 @@ struct Misfits {
   std::string hint;
 };
 
-void AppendList(const std::string& what, const std::vector<std::string>& names,
+void AppendList(const std::string& one, const std::string& several, const std::vector<std::string>& names,
                 const std::vector<std::string>& candidates, std::string* out) {
   if (names.empty()) return;
-  absl::StrAppend(out, out->empty() ? "" : "; ", names.size(), " ", what, ": ");
+  absl::StrAppend(out, out->empty() ? "" : "; ", names.size(), " ", names.size() == 1 ? one : several, ": ");
   // Only what is shown is compared with all candidates.
   for (size_t i = 0; i < std::min(names.size(), kListed); ++i) {
     absl::StrAppend(out, i == 0 ? "" : ", ", candidates.empty() ? names[i] : Near(names[i], candidates));
   }
-  if (names.size() > kListed) absl::StrAppend(out, ", ...");
+  if (names.size() > kListed) absl::StrAppend(out, " and ", names.size() - kListed, " more");
 }
 
 absl::Status Refusal(const PretrainedOptions& options, const PretrainedTensors& tensors,
                      const std::vector<std::string>& ours, const Misfits& misfits) {
   std::string problems;
-  AppendList("parameters are missing in the file", misfits.missing, tensors.Names(), &problems);
-  AppendList("tensors are left over", misfits.left_over, ours, &problems);
-  AppendList("shapes differ", misfits.misshapen, {}, &problems);
-  AppendList("tensors are not of floating point", misfits.unread, {}, &problems);
+  AppendList("parameter is missing in the file", "parameters are missing in the file", misfits.missing,
+             tensors.Names(), &problems);
+  AppendList("tensor is left over", "tensors are left over", misfits.left_over, ours, &problems);
+  AppendList("shape differs", "shapes differ", misfits.misshapen, {}, &problems);
+  AppendList("tensor is not of floating point", "tensors are not of floating point", misfits.unread, {},
+             &problems);
   if (problems.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
       "from.safetensors: ", options.path, " does not fit the model: ", problems, ". ", misfits.hint,
@@ -234,8 +236,9 @@ absl::StatusOr<std::vector<std::string>> ImportPretrained(const PretrainedOption
 absl::Status CheckPretrained(const v1::CheckpointSource& from, const v1::ModelSpec& model) {
   ASSIGN_OR_RETURN(const PretrainedSource source, FindPretrained(from.safetensors()));
   RETURN_IF_ERROR(PretrainedTensors::Open(source.files).status());
-  return source.config.empty() ? absl::OkStatus()
-                               : CheckPretrainedConfig(source.config, model, from.fresh().empty());
+  if (!source.spec.empty()) RETURN_IF_ERROR(CheckPretrainedSpec(source.spec, model));
+  if (source.config.empty()) return absl::OkStatus();
+  return CheckPretrainedConfig(source.config, model, from.fresh().empty());
 }
 
 }  // namespace lockstep

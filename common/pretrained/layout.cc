@@ -22,7 +22,7 @@ bool IsConv1d(const std::string& name) {
 
 bool IsKnownBuffer(const std::string& name) {
   return IsOutputLayer(name) ||
-         MatchesOne({"*attn.bias", "*attn.masked_bias", "*rotary_emb.inv_freq", "*num_batches_tracked"},
+         MatchesOne({"*.attn.bias", "*.attn.masked_bias", "*rotary_emb.inv_freq", "*num_batches_tracked"},
                     name);
 }
 

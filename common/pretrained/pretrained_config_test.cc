@@ -83,5 +83,24 @@ TEST(PretrainedConfigTest, HostileFileIsBelieved) {
       HasSubstr("num_attention_heads is \"x\""));
 }
 
+// What is said of a model's folder of ours with this spec.yaml.
+std::string SaidOfSpec(const std::string& model, const std::string& theirs) {
+  const std::string path = testing::TempDir() + "/pretrained_spec.yaml";
+  std::ofstream(path) << "dataset: { path: x.csv, label: y }\nmodel: " + theirs;
+  auto spec = ParseSpec("dataset: { path: x.csv, label: y }\nmodel: " + model, "job.yaml", "", {});
+  EXPECT_TRUE(spec.ok() && CompleteSpec(&*spec).ok());
+  const std::string said(CheckPretrainedSpec(path, spec->model()).message());
+  std::filesystem::remove(path);
+  return said;
+}
+
+TEST(PretrainedConfigTest, OurOwnModelWithOtherHeadsIsTaken) {
+  EXPECT_EQ(SaidOfSpec("{ mlp: { hidden: [4] } }", "{ mlp: { hidden: [4, 8], dropout: 0.5 } }"), "");
+  EXPECT_THAT(SaidOfSpec("{ mlp: { hidden: [4] } }", "{ mlp: { hidden: [4], activation: tanh } }"),
+              HasSubstr("model.mlp.activation is \"relu\", there \"tanh\""));
+  EXPECT_EQ(SaidOfSpec("{ mlp: { hidden: [4] } }", "{ softmax: {} }"), "");
+  EXPECT_THAT(SaidOfSpec("{ svm: {} }", "{ svn: {} }"), HasSubstr("did you mean 'svm'"));
+}
+
 }  // namespace
 }  // namespace lockstep

@@ -10,6 +10,7 @@
 #include "common/pretrained/export.h"
 #include "common/pretrained/half.h"
 #include "common/pretrained/import.h"
+#include "common/pretrained/layout.h"
 
 namespace lockstep {
 namespace {
@@ -75,8 +76,8 @@ TEST_F(PretrainedTest, MissingLeftOverAndMisshapenAreNotNamed) {
   ASSERT_EQ(fresh.status().code(), absl::StatusCode::kInvalidArgument);
   const std::string message(fresh.status().message());
   EXPECT_THAT(message,
-              HasSubstr("1 parameters are missing in the file: layers.0.weight (nearest: layers.0.wieght)"));
-  EXPECT_THAT(message, HasSubstr("1 tensors are left over: layers.0.wieght (nearest: layers.0.weight)"));
+              HasSubstr("1 parameter is missing in the file: layers.0.weight (nearest: layers.0.wieght)"));
+  EXPECT_THAT(message, HasSubstr("1 tensor is left over: layers.0.wieght (nearest: layers.0.weight)"));
   EXPECT_THAT(message, HasSubstr("layers.1.weight expects (2, 3), layers.1.weight has (3, 2)"));
   EXPECT_EQ(read_[0][0], -1.0f) << "a file that does not fit changes nothing";
 }
@@ -104,7 +105,7 @@ TEST_F(PretrainedTest, ForeignOutputLayerOfATiedModelIsDroppedInSilence) {
   options.path = Write(
       {Tensor("transformer.wte.weight", {3, 2}), {"lm_head.weight", DType::kF32, {3, 2}, other.data()}});
   EXPECT_THAT(std::string(ImportPretrained(options, Targets({{"wte.weight", {3, 2}}})).status().message()),
-              AllOf(HasSubstr("1 tensors are left over: lm_head.weight"), HasSubstr("tie_weights: false")));
+              AllOf(HasSubstr("1 tensor is left over: lm_head.weight"), HasSubstr("tie_weights: false")));
   options.fresh = {"lm_head.*"};
   EXPECT_TRUE(ImportPretrained(options, Targets({{"wte.weight", {3, 2}}})).ok()) << "an old head";
   options.fresh = {};
@@ -149,6 +150,7 @@ TEST_F(PretrainedTest, ThousandMisfitsAreAllListed) {
   options.path = Write(tensors);
   const std::string said(ImportPretrained(options, Targets({{"ours", {1}}})).status().message());
   EXPECT_THAT(said, HasSubstr("1000 tensors are left over: theirs.0"));
+  EXPECT_THAT(said, HasSubstr(" and 990 more"));
   EXPECT_LT(said.size(), 1200u);
 }
 
@@ -159,7 +161,13 @@ TEST_F(PretrainedTest, NumberOfAnotherKindIsTakenForAWeight) {
   options.path =
       Write({{"layers.0.weight", DType::kI32, {2}, numbers}, {"h.0.attn.bias", DType::kBool, {1}, mask}});
   EXPECT_THAT(std::string(ImportPretrained(options, Targets({{"layers.0.weight", {2}}})).status().message()),
-              HasSubstr("1 tensors are not of floating point: layers.0.weight"));
+              HasSubstr("1 tensor is not of floating point: layers.0.weight"));
+}
+
+TEST(Layout, BiasOfAProjectionIsTakenForAMask) {
+  EXPECT_TRUE(IsKnownBuffer("transformer.h.0.attn.bias"));
+  EXPECT_TRUE(IsKnownBuffer("h.0.attn.masked_bias"));
+  EXPECT_FALSE(IsKnownBuffer("h.0.attn.c_attn.bias"));
 }
 
 TEST(Half, ValueIsConvertedWrongly) {

@@ -148,6 +148,7 @@ absl::StatusOr<PretrainedSource> FindPretrained(const std::string& path) {
     return NothingIn(folder);
   }
   if (fs::exists(folder + "/config.json", error)) source.config = folder + "/config.json";
+  if (fs::exists(folder + "/spec.yaml", error)) source.spec = folder + "/spec.yaml";
   for (std::string& file : source.files) {
     RETURN_IF_ERROR(CheckFormat(file, file));
     const fs::path real = fs::canonical(file, error);

@@ -12,6 +12,7 @@ namespace lockstep {
 struct PretrainedSource {
   std::vector<std::string> files;
   std::string config;  // path of the config.json beside them, "" if there is none
+  std::string spec;    // of the spec.yaml that a model's folder of ours has, "" if there is none
 };
 
 // NOT_FOUND: nothing is there, or a shard is not; names what is near. INVALID_ARGUMENT: a file of another

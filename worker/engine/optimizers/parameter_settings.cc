@@ -27,7 +27,7 @@ absl::Status MatchesNothing(const std::string& field, const std::string& pattern
   const std::string nearest = Nearest(plain, names);
   return absl::InvalidArgumentError(
       absl::StrCat(field, ": no parameter's name matches '", pattern, "'",
-                   nearest.empty() ? "" : absl::StrCat("; did you mean '", nearest, "'?"),
+                   nearest.empty() ? "." : absl::StrCat("; did you mean '", nearest, "'?"),
                    " The model's parameters are ", Names(names)));
 }
 
