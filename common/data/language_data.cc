@@ -51,7 +51,30 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> MakeTokenizer(const v1::Dataset& data
   return CharacterTokenizer::Fit(training);
 }
 
+absl::Status CheckTokens(const TokenShard& shard, const std::string& path, int32_t bound,
+                         const std::string& whose) {
+  const int64_t outside = shard.FirstOutside(bound);
+  if (outside < 0) return absl::OkStatus();
+  int32_t token = 0;
+  shard.Copy(outside, 1, &token);
+  return absl::InvalidArgumentError(absl::StrCat(
+      "token ", outside + 1, " of ", shard.size(), " in ", path, " (byte ",
+      kTokenShardHeaderBytes + static_cast<size_t>(outside) * sizeof(uint16_t), ") is ", token, ", but ",
+      whose, " has the ids 0 .. ", bound - 1, "; was the shard written with another tokenizer?"));
+}
+
 }  // namespace
+
+absl::Status CheckTokenFiles(const v1::Dataset& dataset, int32_t bound, const std::string& whose) {
+  for (const std::string& path : dataset.files()) {
+    const auto file = FileBytes::Open(path);
+    if (!file.ok()) return file.status();
+    const auto shard = TokenShard::Parse(file->content());
+    if (!shard.ok()) return Annotate(shard.status(), path);
+    RETURN_IF_ERROR(CheckTokens(*shard, path, bound, whose));
+  }
+  return absl::OkStatus();
+}
 
 absl::Status CheckWindows(const v1::Dataset& dataset, const v1::JobSpec& spec) {
   const bool text = dataset.format() == v1::DATASET_FORMAT_TEXT;
@@ -141,14 +164,9 @@ absl::Status LanguageData::TakeShards(const v1::Dataset& dataset, const v1::JobS
     const TokenShard& shard = source_.shards[s];
     shard_begins_.push_back(begin);
     begin += shard.size();
-    const int64_t outside = bound > 0 && largest >= bound ? shard.FirstOutside(bound) : -1;
-    if (outside < 0) continue;
-    int32_t token = 0;
-    shard.Copy(outside, 1, &token);
-    return absl::InvalidArgumentError(absl::StrCat(
-        "token ", outside + 1, " of ", shard.size(), " in ", source_.paths[s], " (byte ",
-        kTokenShardHeaderBytes + static_cast<size_t>(outside) * sizeof(uint16_t), ") is ", token, ", but ",
-        whose, " has the ids 0 .. ", bound - 1, "; was the shard written with another tokenizer?"));
+    if (bound > 0 && largest >= bound) {
+      RETURN_IF_ERROR(CheckTokens(shard, source_.paths[s], bound, whose));
+    }
   }
   shard_begins_.push_back(begin);
   int64_t first = 0;

@@ -74,6 +74,10 @@ class LanguageData {
   int vocabulary_ = 0;
 };
 
+// Are all tokens of these shards below `bound`? INVALID_ARGUMENT names the first that is not: file, position,
+// byte; `whose` ids they should be is for the message. Otherwise an error of a file.
+absl::Status CheckTokenFiles(const v1::Dataset& dataset, int32_t bound, const std::string& whose);
+
 // Whether the parts of `dataset` can hold a window each, as far as that is known before its text is encoded.
 absl::Status CheckWindows(const v1::Dataset& dataset, const v1::JobSpec& spec);
 

@@ -73,6 +73,7 @@ absl::Status FitLanguageModel(const v1::Dataset& dataset, v1::JobSpec* spec) {
   }
   const int32_t vocabulary = FixedVocabulary(spec->model());
   if (!text && vocabulary > 0 && dataset.columns_size() > 0 && dataset.columns(0).maximum() >= vocabulary) {
+    RETURN_IF_ERROR(Annotate(CheckTokenFiles(dataset, vocabulary, "the model's vocabulary"), "model"));
     return absl::InvalidArgumentError(
         absl::StrCat("model: dataset '", dataset.name(), "' holds the token ", dataset.columns(0).maximum(),
                      ", but the model's vocabulary is ", vocabulary, "; leave it out, or raise it"));

@@ -1,6 +1,7 @@
 """Bad specs and bad data are refused with an error that says where, what was expected and what to do."""
 
 import os
+import struct
 import unittest
 
 from cluster import Cluster, EndToEndTest, digits_spec
@@ -125,6 +126,30 @@ class BadSpec(EndToEndTest):
         spec = digits_spec()
         spec["dataset"]["path"] = "/" + "x" * (8 << 20)
         self.assertSays(self.refused(spec)[-4000:], "larger|limit|size")
+
+    def language(self, path, **model):
+        spec = digits_spec(dataset={"path": str(path)}, model={"gpt": {"layers": 1, "heads": 2, "width": 16, "context": 8, **model}})
+        return spec
+
+    def test_a_token_out_of_the_vocabulary_names_file_and_position(self):
+        tokens = [index % 50 for index in range(2000)]
+        tokens[1234] = 77
+        path = self.folder / "story.bin"
+        path.write_bytes(struct.pack("<iii", 20240520, 1, len(tokens)).ljust(1024, b"\0") + struct.pack(f"<{len(tokens)}H", *tokens))
+        said = self.refused(self.language(path, vocabulary=60))
+        self.assertSays(said, r"token 1235 of 2000 in .*story.bin \(byte 3492\) is 77", "model's vocabulary has the ids 0 .. 59")
+
+    def test_a_sequence_longer_than_the_context_is_refused(self):
+        path = self.folder / "story.txt"
+        path.write_text("once upon a time " * 100)
+        spec = self.language(path)
+        spec["dataset"]["text"] = {"sequence_length": 9}
+        self.assertSays(self.refused(spec), "sequence_length", r"\b9\b", r"context \(8\)")
+
+    def test_heads_that_do_not_divide_the_width_are_refused(self):
+        path = self.folder / "story.txt"
+        path.write_text("once upon a time " * 100)
+        self.assertSays(self.refused(self.language(path, heads=3)), "model.gpt.heads", "3 heads do not divide width 16")
 
     def test_coordinator_survives_all_that(self):
         self.assertTrue(self.shared.coordinator.alive())
