@@ -12,9 +12,6 @@
 namespace lockstep {
 namespace {
 
-// When a trainer dies, its peers' broken connections may be reported before its own death.
-constexpr absl::Duration kFailurePatience = absl::Milliseconds(500);
-
 bool HoldsDevices(v1::JobState state) {
   return state == v1::JOB_STATE_STARTING || state == v1::JOB_STATE_RUNNING ||
          state == v1::JOB_STATE_RECOVERING;
@@ -27,12 +24,9 @@ bool AllEnded(const JobRecord& job) {
 
 }  // namespace
 
-JobRecord* AgentReports::Current(const std::string& id, int64_t generation) {
+JobRecord* AgentReports::Holding(const std::string& id, int64_t generation) {
   JobRecord* job = ledger_->EditRuntime(id);
-  if (job != nullptr && HoldsDevices(job->state()) && generation >= job->accepted_from &&
-      generation <= job->stored.job.generation()) {
-    return job;
-  }
+  if (job != nullptr && HoldsDevices(job->state()) && generation <= job->stored.job.generation()) return job;
   ++counters_.stale_reports;
   return nullptr;
 }
@@ -50,77 +44,128 @@ void AgentReports::Status(const std::string& worker_name, const v1::AssignmentSt
     forget->set_generation(status.generation());
     forget->set_device(status.device());
     ledger_->Send(worker_name, std::move(message));
-    if (held && hold->second.generation <= status.generation()) {
+    if (held && !superseded) {
       worker->holds.erase(hold);
       ledger_->WantSchedule();
     }
-  } else if (hold == worker->holds.end()) {
+  } else if (hold == worker->holds.end() || (held && !superseded)) {
     // After a restart of this coordinator: the device is busy, whatever becomes of the job.
-    worker->holds[status.device()] = Hold{status.job_id(), status.generation(), status.rank()};
+    Hold& now = worker->holds[status.device()];
+    if (now.generation < status.generation()) now = Hold{status.job_id(), status.generation(), status.rank()};
   }
 
-  JobRecord* job = Current(status.job_id(), status.generation());
-  const int rank = status.rank();
-  const bool member = job != nullptr && rank >= 0 && rank < static_cast<int>(job->members.size()) &&
-                      job->members[rank].worker == worker_name &&
-                      job->members[rank].device == status.device();
-  if (!member) {
+  JobRecord* job = Holding(status.job_id(), status.generation());
+  Member* member = job == nullptr ? nullptr : job->FindMember(worker_name, status.device());
+  // A report on a process that was on this device before the member came.
+  if (member != nullptr && status.generation() < member->since) {
+    ++counters_.stale_reports;
+    return;
+  }
+  if (member == nullptr) {
+    if (job != nullptr && LeaverReports(job, worker_name, status)) return;
     if (!ended && !superseded) {
       generations_->AbortOne(worker_name, status.job_id(), status.generation(), status.device());
     }
     return;
   }
-  const bool previous = status.generation() < job->stored.job.generation();
-  if (ended) return Ended(job, rank, status);
-  if (previous) return;  // still stepping in the generation before: as expected while it grows
-  if (status.state() == v1::ASSIGNMENT_STATE_RUNNING) {
-    if (status.has_model()) {
-      *ledger_->EditJob(status.job_id())->stored.job.mutable_model_summary() = status.model();
-    }
-    return generations_->MemberRuns(status.job_id(), rank);
+  job->best_step = std::max(job->best_step, status.step());
+  member->heard = std::max(member->heard, status.generation());
+  if (ended) return Ended(job, member, status);
+  member->gone.clear();  // an earlier process of this device may have ended in an earlier generation
+  const bool current = status.generation() == job->stored.job.generation();
+  switch (status.state()) {
+    case v1::ASSIGNMENT_STATE_RUNNING:
+      member->holds_state = true;
+      if (!current || job->broken) break;  // still in the generation before: as expected while it grows
+      if (status.has_model())
+        *ledger_->EditJob(job->id())->stored.job.mutable_model_summary() = status.model();
+      return generations_->MemberRuns(job, member);
+    case v1::ASSIGNMENT_STATE_INTERRUPTED:
+      member->holds_state = status.step() >= 0;
+      if (current || (job->growing() && !job->told) || job->adopting) {
+        member->state = v1::ASSIGNMENT_STATE_INTERRUPTED;
+        job->interrupted_at = std::min(job->interrupted_at, ledger_->now());
+        job->interruption = absl::StrCat("the trainer of rank ", status.rank(), " on worker ", worker_name,
+                                         " lost its peers: ", status.message());
+      }
+      break;
+    default:
+      if (current && member->state == v1::ASSIGNMENT_STATE_UNSPECIFIED) member->state = status.state();
   }
-  if (job->members[rank].state == v1::ASSIGNMENT_STATE_UNSPECIFIED) job->members[rank].state = status.state();
 }
 
-void AgentReports::Ended(JobRecord* job, int rank, const v1::AssignmentStatus& status) {
-  job->members[rank].state = status.state();
+// One that was to leave goes, or dies on the way out: its peers hold the next order already.
+bool AgentReports::LeaverReports(JobRecord* job, const std::string& worker,
+                                 const v1::AssignmentStatus& status) {
+  const auto leaver = std::find_if(job->leaving.begin(), job->leaving.end(), [&](const Member& member) {
+    return member.worker == worker && member.device == status.device();
+  });
+  if (leaver == job->leaving.end()) return false;
+  if (!HasEnded(status.state())) return true;
+  if (status.state() == v1::ASSIGNMENT_STATE_SUCCEEDED && status.rank() == 0) {
+    generations_->Succeed(ledger_->EditJob(job->id()), status.generation(), status.result());
+    return true;
+  }
+  job->leaving.erase(leaver);
+  return true;
+}
+
+void AgentReports::Ended(JobRecord* job, Member* member, const v1::AssignmentStatus& status) {
+  const std::string id = job->id();
   switch (status.state()) {
     case v1::ASSIGNMENT_STATE_SUCCEEDED:
-      if (rank == 0) generations_->Succeed(job, status.result());
+      member->state = status.state();
+      if (status.rank() == 0) {
+        generations_->Succeed(ledger_->EditJob(id), status.generation(), status.result());
+      }
       return;
     case v1::ASSIGNMENT_STATE_STOPPED:
-      if (job->failure.has_value() || !AllEnded(*job)) break;
-      if (job->state() == v1::JOB_STATE_RECOVERING) {
+      if (job->adopting && job->stop == v1::Stop::MODE_UNSPECIFIED) {
         job->requeue_when_stopped = true;  // stopped for the coordinator that was before us
+      } else if (job->stop == v1::Stop::MODE_UNSPECIFIED) {
+        member->gone = absl::StrCat("the trainer on worker ", member->worker, " ", member->device,
+                                    " was stopped: ", status.message());
+        return;
       }
-      return generations_->Stopped(job);
+      member->state = status.state();
+      if (AllEnded(*job)) generations_->Stopped(ledger_->EditJob(id));
+      return;
+    case v1::ASSIGNMENT_STATE_FAILED:
+      if (job->stepped && !member->holds_state) break;  // a newcomer: its device cannot serve this job
+      spdlog::warn("job {} generation {}: {}", id, status.generation(),
+                   EndText(member->worker, status.rank(), status));
+      return generations_->Fail(ledger_->EditJob(id), EndText(member->worker, status.rank(), status));
     default:
-      Failing(job, rank, status);
+      ++counters_.trainer_crashes;
   }
-  if (job->failure.has_value() && AllEnded(*job)) {
-    generations_->Fail(ledger_->EditJob(job->id()), std::string(job->failure->reason));
+  member->gone = EndText(member->worker, status.rank(), status);
+  spdlog::warn("job {} generation {}: {}", id, status.generation(), member->gone);
+  if (status.state() == v1::ASSIGNMENT_STATE_FAILED) job->avoid.insert({member->worker, member->device});
+  // The order that followed may have reached the agent after the end: it would begin anew there.
+  const WorkerRecord* worker = ledger_->FindWorker(member->worker);
+  const auto hold = worker->holds.find(member->device);
+  if (hold != worker->holds.end() && hold->second.job == id) {
+    generations_->AbortOne(member->worker, id, hold->second.generation, member->device);
   }
-}
-
-// A death explains the errors of its peers, so it is final at once; an error waits a little for a death.
-void AgentReports::Failing(JobRecord* job, int rank, const v1::AssignmentStatus& status) {
-  const bool crashed = status.state() == v1::ASSIGNMENT_STATE_CRASHED;
-  if (crashed) ++counters_.trainer_crashes;
-  if (!crashed && job->failure.has_value()) return;  // the first error is the nearest to the cause
-  const std::string reason = EndText(job->members[rank].worker, rank, status);
-  spdlog::warn("job {} generation {}: {}", job->id(), status.generation(), reason);
-  if (crashed || job->members.size() == 1) {
-    job->failure.reset();
-    return generations_->Fail(ledger_->EditJob(job->id()), reason);
-  }
-  job->failure = Failure{reason, ledger_->now() + kFailurePatience};
 }
 
 void AgentReports::Progress(const std::string& worker, const v1::Progress& progress) {
-  JobRecord* job = Current(progress.job_id(), progress.generation());
-  if (job == nullptr || job->members.empty() || job->members[0].worker != worker) return;
+  JobRecord* job = Holding(progress.job_id(), progress.generation());
+  if (job == nullptr) return;
+  // Points are the same bits whoever reports them, so that even a generation that is over may add some.
+  for (const v1::MetricPoint& point : progress.points()) {
+    ledger_->batch().points.push_back({progress.job_id(), point});
+  }
   job = ledger_->EditJob(progress.job_id());
   v1::Job& stored = job->stored.job;
+  job->best_step = std::max(job->best_step, progress.progress().step());
+  const auto is_his = [&](const Member& member) { return member.worker == worker; };
+  const bool known = std::any_of(job->members.begin(), job->members.end(), is_his) ||
+                     std::any_of(job->leaving.begin(), job->leaving.end(), is_his);
+  if (progress.generation() < job->accepted_from || !known) {
+    ++counters_.stale_reports;
+    return;
+  }
   if (progress.has_progress()) {
     const v1::JobProgress before = stored.progress();
     counters_.steps += std::max<int64_t>(0, progress.progress().step() - before.step());
@@ -130,13 +175,6 @@ void AgentReports::Progress(const std::string& worker, const v1::Progress& progr
     } else if (!stored.progress().has_first_step_at() && stored.progress().step() > 0) {
       *stored.mutable_progress()->mutable_first_step_at() = ToProto(ledger_->now());
     }
-    const bool previous = progress.generation() < stored.generation();
-    if (stored.progress().step() > 0 && job->state() == v1::JOB_STATE_STARTING && !previous) {
-      generations_->MemberRuns(progress.job_id(), 0);
-    }
-  }
-  for (const v1::MetricPoint& point : progress.points()) {
-    ledger_->batch().points.push_back({progress.job_id(), point});
   }
 }
 
@@ -152,7 +190,7 @@ void AgentReports::Logs(const std::string& worker, const v1::LogLines& logs) {
 }
 
 void AgentReports::Address(const std::string& worker, const v1::RendezvousAddress& address) {
-  JobRecord* job = Current(address.job_id(), address.generation());
+  JobRecord* job = Holding(address.job_id(), address.generation());
   const int rank = address.rank();
   if (job == nullptr) return;
   if (address.generation() != job->stored.job.generation() || rank < 0 ||
@@ -171,7 +209,7 @@ void AgentReports::Checkpoint(const std::string&, const v1::CheckpointWritten& w
   if (!written.problem().empty()) {
     ++counters_.checkpoint_failures;
     spdlog::warn("job {}: a checkpoint could not be written: {}", written.job_id(), written.problem());
-    JobRecord* job = Current(written.job_id(), written.generation());
+    JobRecord* job = Holding(written.job_id(), written.generation());
     if (job != nullptr && job->state() == v1::JOB_STATE_RUNNING) {
       ledger_->EditJob(written.job_id())
           ->stored.job.set_reason(
@@ -185,33 +223,6 @@ void AgentReports::Checkpoint(const std::string&, const v1::CheckpointWritten& w
   }
   for (const std::string& path : written.removed()) {
     ledger_->batch().removed_checkpoints.push_back({written.job_id(), path});
-  }
-}
-
-void AgentReports::Tick() {
-  const absl::Time now = ledger_->now();
-  std::vector<std::string> due;
-  for (const auto& [id, job] : ledger_->jobs()) {
-    const bool failed = job.failure.has_value() && now >= job.failure->deadline;
-    if (HoldsDevices(job.state()) && (failed || now >= job.deadline)) due.push_back(id);
-  }
-  for (const std::string& id : due) {
-    JobRecord* job = ledger_->EditJob(id);
-    if (job->failure.has_value()) {
-      generations_->Fail(job, std::string(job->failure->reason));
-    } else if (job->state() == v1::JOB_STATE_RECOVERING) {
-      generations_->Requeue(
-          job, absl::StrCat("queued again after a coordinator restart: ", MissingText(job->members),
-                            " within ", absl::FormatDuration(ledger_->options().adoption_grace)));
-    } else if (job->stop != v1::Stop::MODE_UNSPECIFIED) {
-      generations_->Fail(
-          job, absl::StrCat("its trainers did not stop within ",
-                            absl::FormatDuration(ledger_->options().start_timeout), " and were killed"));
-    } else {
-      generations_->Fail(
-          job, absl::StrCat(MissingText(job->members), " within ",
-                            absl::FormatDuration(ledger_->options().start_timeout), " of the start"));
-    }
   }
 }
 

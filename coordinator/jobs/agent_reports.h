@@ -1,5 +1,6 @@
-// What agents report of their trainers: states, progress, logs, checkpoints, addresses. Reports of a
-// generation that is no longer current change nothing and are counted. Only the control thread calls this.
+// What agents report of their trainers: states, progress, logs, checkpoints, addresses. It is noted with the
+// members; what follows from it for the job is the Supervisor's to say, after the round. Reports on processes
+// that have no part in the job any more change nothing and are counted. Only the control thread calls this.
 #pragma once
 
 #include <cstdint>
@@ -29,16 +30,13 @@ class AgentReports {
   void Address(const std::string& worker, const v1::RendezvousAddress& address);
   void Checkpoint(const std::string& worker, const v1::CheckpointWritten& written);
 
-  // Failures that waited for a better explanation, starts and stops that took too long, recoveries whose
-  // agents did not come back.
-  void Tick();
-
   const ReportCounters& counters() const { return counters_; }
 
  private:
-  JobRecord* Current(const std::string& job, int64_t generation);
-  void Ended(JobRecord* job, int rank, const v1::AssignmentStatus& status);
-  void Failing(JobRecord* job, int rank, const v1::AssignmentStatus& status);
+  // nullptr: the job has no devices, or never had this generation.
+  JobRecord* Holding(const std::string& job, int64_t generation);
+  bool LeaverReports(JobRecord* job, const std::string& worker, const v1::AssignmentStatus& status);
+  void Ended(JobRecord* job, Member* member, const v1::AssignmentStatus& status);
 
   Ledger* const ledger_;
   Generations* const generations_;

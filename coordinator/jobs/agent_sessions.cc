@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <set>
 #include <utility>
 #include <vector>
@@ -55,6 +56,7 @@ void AgentSessions::Disconnected(int64_t session) {
   const WorkerRecord* worker = ledger_->FindWorker(found->second.worker);
   if (worker != nullptr && worker->session == session) {
     ledger_->EditWorker(worker->name)->session = 0;
+    for (const auto& [device, hold] : worker->holds) ledger_->EditRuntime(hold.job);  // to be reviewed
     ledger_->WantSchedule();
   }
   // The entry itself must outlive a failed commit: this event would then come again.
@@ -151,44 +153,41 @@ void AgentSessions::Reconcile(const std::string& name, const v1::Register& messa
     reported.emplace(status.device(), status.job_id());
     report_(name, status);
   }
-  const auto holds = ledger_->FindWorker(name)->holds;  // a copy: repeating and failing change them
+  const auto holds = ledger_->FindWorker(name)->holds;  // a copy: repeating and aborting change them
   for (const auto& [device, hold] : holds) {
     const bool has = reported.count({device, hold.job}) > 0;
-    const JobRecord* job = ledger_->FindJob(hold.job);
-    const bool current =
-        job != nullptr && job->stored.job.generation() == hold.generation &&
-        (job->state() == v1::JOB_STATE_STARTING || job->state() == v1::JOB_STATE_RUNNING ||
-         (has && job->state() == v1::JOB_STATE_RECOVERING));  // its peers are still to report
-    if (current) {
-      // A running trainer that its agent no longer knows cannot be continued by giving the order anew.
-      if (!has && job->members[hold.rank].state == v1::ASSIGNMENT_STATE_RUNNING) {
-        ledger_->EditWorker(name)->holds.erase(device);
-        generations_->Fail(ledger_->EditJob(hold.job),
-                           absl::StrCat("worker ", name, " no longer has the trainer of rank ", hold.rank));
-      } else {
-        generations_->Repeat(hold.job, hold.rank);
-      }
-    } else if (!has) {
-      ledger_->EditWorker(name)->holds.erase(device);
-    } else {
+    JobRecord* job = ledger_->EditRuntime(hold.job);
+    const bool works =
+        job != nullptr && (job->state() == v1::JOB_STATE_STARTING || job->state() == v1::JOB_STATE_RUNNING ||
+                           job->state() == v1::JOB_STATE_RECOVERING);
+    Member* member = works ? job->FindMember(name, device) : nullptr;
+    const bool leaves =
+        works && std::any_of(job->leaving.begin(), job->leaving.end(), [&](const Member& leaver) {
+          return leaver.worker == name && leaver.device == device;
+        });
+    if (has && (member != nullptr || leaves)) {
+      generations_->Repeat(hold.job, {name, device});
+    } else if (has) {
       generations_->AbortOne(name, hold.job, hold.generation, device);
+    } else if (member != nullptr && member->since == job->stored.job.generation() && !member->holds_state &&
+               member->state != v1::ASSIGNMENT_STATE_RUNNING) {
+      generations_->Repeat(hold.job, {name, device});  // the order was lost with the stream
+    } else {
+      if (member != nullptr) member->gone = absl::StrCat("worker ", name, " no longer has its trainer");
+      ledger_->EditWorker(name)->holds.erase(device);
     }
   }
-  // A job that waits to be adopted, but whose trainer is not there, need not wait for the others.
-  std::vector<std::string> orphans;
+  // Members that wait to be adopted, but whose trainers are not there.
+  std::vector<std::string> waiting;
   for (const auto& [id, job] : ledger_->jobs()) {
-    if (job.state() != v1::JOB_STATE_RECOVERING) continue;
-    for (const Member& member : job.members) {
-      if (member.worker == name && member.state == v1::ASSIGNMENT_STATE_UNSPECIFIED) {
-        orphans.push_back(id);
-        break;
+    if (job.adopting) waiting.push_back(id);
+  }
+  for (const std::string& id : waiting) {
+    for (Member& member : ledger_->EditRuntime(id)->members) {
+      if (member.worker == name && member.heard == 0 && !HasEnded(member.state) && member.gone.empty()) {
+        member.gone = absl::StrCat("worker ", name, " no longer has its trainer after a coordinator restart");
       }
     }
-  }
-  for (const std::string& id : orphans) {
-    generations_->Requeue(ledger_->EditJob(id),
-                          absl::StrCat("queued again after a coordinator restart: worker ", name,
-                                       " no longer has its trainer"));
   }
 }
 
@@ -203,11 +202,24 @@ void AgentSessions::Drain(const std::string& name) {
   for (const std::string& id : jobs) {
     JobRecord* job = ledger_->EditJob(id);
     if (job == nullptr) continue;
-    if (job->state() == v1::JOB_STATE_RUNNING && !job->growing()) {
+    std::vector<Slot> leaving;
+    for (const Member& member : job->members) {
+      if (member.worker == name) leaving.push_back({name, member.device});
+    }
+    const int left = static_cast<int>(job->members.size() - leaving.size());
+    const bool steady = job->state() == v1::JOB_STATE_RUNNING && !job->growing() && !job->broken;
+    if (steady && job->stop == v1::Stop::MODE_UNSPECIFIED &&
+        left >= std::max(1, job->stored.job.spec().workers().min())) {
+      generations_->Reshape(id, leaving, {});
+    } else if (steady) {
       job->requeue_when_stopped = true;
       if (job->stop == v1::Stop::MODE_UNSPECIFIED) generations_->Stop(job, v1::Stop::MODE_PAUSE);
-    } else if (job->state() == v1::JOB_STATE_STARTING || job->state() == v1::JOB_STATE_RUNNING) {
+    } else if (job->state() == v1::JOB_STATE_STARTING) {
       generations_->Requeue(job, absl::StrCat("queued again: worker ", name, " is going away"));
+    } else {
+      for (Member& member : job->members) {
+        if (member.worker == name) member.gone = absl::StrCat("worker ", name, " is going away");
+      }
     }
   }
 }
@@ -222,11 +234,11 @@ void AgentSessions::Lose(const std::string& name, const std::string& why) {
   if (worker->session != 0) Close(worker->session, absl::DeadlineExceededError(reason));
   worker->session = 0;
   for (const auto& [device, hold] : holds) {
-    JobRecord* job = ledger_->EditJob(hold.job);
-    if (job == nullptr || job->stored.job.generation() != hold.generation) continue;
-    if (job->state() != v1::JOB_STATE_STARTING && job->state() != v1::JOB_STATE_RUNNING) continue;
-    generations_->Fail(job, absl::StrCat(reason, "; it ran rank ", hold.rank, " on ", device,
-                                         "; `lockstep resume` continues from the newest checkpoint"));
+    JobRecord* job = ledger_->EditRuntime(hold.job);
+    if (job == nullptr) continue;
+    Member* member = job->FindMember(name, device);
+    if (member != nullptr) member->gone = absl::StrCat(reason, "; it ran rank ", hold.rank, " on ", device);
+    std::erase_if(job->leaving, [&](const Member& leaver) { return leaver.worker == name; });
   }
 }
 

@@ -55,7 +55,9 @@ class Controller {
     absl::Duration worker_timeout = absl::Seconds(2);  // without a message: lost
     absl::Duration adoption_grace =
         absl::Seconds(10);  // after a restart: time for agents to report running jobs
-    absl::Duration start_timeout = absl::Seconds(60);  // assignment to first step
+    absl::Duration start_timeout = absl::Seconds(60);             // assignment to first step
+    absl::Duration lost_peer_patience = absl::Milliseconds(500);  // for the cause of a lost connection
+    int failures_in_a_row = 5;  // without a new step between them: then the job fails
   };
 
   // Loads all state from `store`; jobs that were starting or running become recovering until their agents

@@ -37,13 +37,14 @@ Controller::Impl::Impl(const Controller::Options& controller_options, Store* job
                [this](const std::string& worker, const v1::AssignmentStatus& status) {
                  reports.Status(worker, status);
                }),
+      supervisor(&ledger, &generations),
       commands(&ledger, &generations, last_job_id),
       watchers(&ledger),
       loop({.tick = std::max(absl::Milliseconds(200), controller_options.heartbeat_interval)},
            {.tick =
                 [this] {
-                  reports.Tick();
                   sessions.Tick();
+                  supervisor.ReviewAll();
                 },
             .commit = [this] { return CommitRound(); },
             .pump = [this] { return watchers.Pump(); }}) {}
@@ -61,6 +62,8 @@ absl::Status Controller::Impl::Load() {
     auto dataset = ledger.DatasetOf(job.stored.job);
     if (dataset.ok()) job.dataset = *dataset;
     job.accepted_from = job.stored.job.generation();
+    job.best_step = job.stored.job.progress().step();
+    job.stepped = job.state() != v1::JOB_STATE_STARTING;
     for (const v1::JobMember& member : job.stored.job.members()) {
       job.members.push_back({member.worker(), member.device()});
     }
@@ -70,6 +73,7 @@ absl::Status Controller::Impl::Load() {
       ledger.Move(here, v1::JOB_STATE_RECOVERING,
                   "the coordinator was restarted and waits for the workers to report");
     }
+    here->adopting = here->state() == v1::JOB_STATE_RECOVERING;
     here->deadline = here->state() == v1::JOB_STATE_RECOVERING ? ledger.now() + options.adoption_grace
                                                                : absl::InfiniteFuture();
     if (here->state() == v1::JOB_STATE_QUEUED) {
@@ -89,6 +93,7 @@ absl::Status Controller::Impl::Load() {
 }
 
 absl::Status Controller::Impl::CommitRound() {
+  supervisor.ReviewEdited();
   if (ledger.TakeWantSchedule()) {
     const auto begin = std::chrono::steady_clock::now();
     RunScheduling(&ledger, &generations);

@@ -14,6 +14,7 @@
 #include "coordinator/jobs/job_commands.h"
 #include "coordinator/jobs/ledger.h"
 #include "coordinator/jobs/published.h"
+#include "coordinator/jobs/supervisor.h"
 #include "coordinator/jobs/watchers.h"
 
 namespace lockstep {
@@ -41,6 +42,7 @@ struct Controller::Impl {
   Generations generations;
   AgentReports reports;
   AgentSessions sessions;
+  Supervisor supervisor;
   JobCommands commands;
   Watchers watchers;
   Published published;

@@ -32,39 +32,107 @@ void Generations::Start(const std::string& id, const std::vector<Slot>& slots) {
   if (!ledger_->Move(job, v1::JOB_STATE_STARTING, absl::StrCat("starting on ", Devices(slots.size()))))
     return;
   job->members.clear();
+  job->leaving.clear();
   for (const Slot& slot : slots) job->members.push_back({slot.worker, slot.device});
-  job->accepted_from = job->stored.job.generation() + 1;
-  job->requeue_when_stopped = false;
+  job->requeue_when_stopped = job->stepped = job->adopting = job->broken = false;
+  job->stop = v1::Stop::MODE_UNSPECIFIED;
   TakeMembers(job);
+  job->accepted_from = job->stored.job.generation();
+  TellAll(job);
   job->stored.job.set_reason(
       absl::StrCat("starting on ", Devices(slots.size()), ": ", Places(job->members), Note(*job)));
 }
 
-void Generations::Grow(const std::string& id, const std::vector<Slot>& added) {
+void Generations::Reshape(const std::string& id, const std::vector<Slot>& leaving,
+                          const std::vector<Slot>& added) {
   JobRecord* job = ledger_->EditJob(id);
-  for (Member& member : job->members) {
-    member.survivor = true;
-    member.address.clear();
-    member.state = v1::ASSIGNMENT_STATE_UNSPECIFIED;
-  }
-  job->accepted_from = job->stored.job.generation();
   const size_t before = job->members.size();
+  const int64_t old_generation = job->stored.job.generation();
+  job->accepted_from = old_generation;
+  job->leaving.clear();
+  std::erase_if(job->members, [&](const Member& member) {
+    const bool leaves =
+        std::find(leaving.begin(), leaving.end(), Slot{member.worker, member.device}) != leaving.end();
+    if (leaves) job->leaving.push_back(member);
+    return leaves;
+  });
   for (const Slot& slot : added) job->members.push_back({slot.worker, slot.device});
   TakeMembers(job);
-  job->stored.job.set_reason(
-      absl::StrCat("running on ", Devices(before), ", growing to ", job->members.size()));
+  job->told = false;
+  for (size_t rank = 0; rank < job->members.size(); ++rank) {
+    if (job->members[rank].since > old_generation) SendAssignment(*job, static_cast<int>(rank));
+  }
+  if (added.empty()) TellAll(job);
+  job->stored.job.set_reason(absl::StrCat("running on ", Devices(before), ", ",
+                                          job->members.size() > before ? "growing" : "shrinking", " to ",
+                                          job->members.size()));
 }
 
+void Generations::Break(JobRecord* job, const std::vector<int>& lost, const std::string& reason) {
+  for (auto rank = lost.rbegin(); rank != lost.rend(); ++rank) {
+    job->members.erase(job->members.begin() + *rank);
+  }
+  std::erase_if(job->members, [](const Member& member) { return HasEnded(member.state); });
+  job->broken = true;
+  job->broken_reason = reason;
+  job->adopting = false;
+  job->deadline = job->interrupted_at = absl::InfiniteFuture();
+  job->accepted_from = job->stored.job.generation();
+  if (job->state() != v1::JOB_STATE_RECOVERING) ledger_->Move(job, v1::JOB_STATE_RECOVERING, reason);
+  job->stored.job.set_reason(reason);
+  AbortOutsiders(*job);
+  ledger_->WantSchedule();
+}
+
+void Generations::Mend(const std::string& id, const std::vector<Slot>& added) {
+  JobRecord* job = ledger_->EditJob(id);
+  const size_t left = job->members.size();
+  for (const Slot& slot : added) job->members.push_back({slot.worker, slot.device});
+  job->broken = false;
+  job->leaving.clear();
+  TakeMembers(job);
+  job->accepted_from = job->stored.job.generation();
+  TellAll(job);
+  AbortOutsiders(*job);
+  job->stored.job.set_reason(absl::StrCat(
+      job->broken_reason, "; going on with ", Devices(left),
+      added.empty() ? ""
+                    : absl::StrCat(" and ", added.size(), added.size() == 1 ? " newcomer" : " newcomers")));
+}
+
+void Generations::DropNewcomers(JobRecord* job) {
+  const int64_t generation = job->stored.job.generation();
+  std::erase_if(job->members, [&](const Member& member) { return member.since == generation; });
+  for (Member& member : job->members) member.state = v1::ASSIGNMENT_STATE_RUNNING;
+  job->told = true;
+  job->accepted_from = generation;
+  job->deadline = absl::InfiniteFuture();
+  job->stored.job.clear_members();
+  for (size_t rank = 0; rank < job->members.size(); ++rank) {
+    v1::JobMember* entry = job->stored.job.add_members();
+    entry->set_rank(static_cast<int>(rank));
+    entry->set_worker(job->members[rank].worker);
+    entry->set_device(job->members[rank].device);
+  }
+  AbortOutsiders(*job);
+  job->stored.job.set_reason(absl::StrCat("running on ", Devices(job->members.size()), Note(*job)));
+  ledger_->WantSchedule();
+  ApplyWishes(job->id());
+}
+
+// The next number for the present members; nothing is sent yet.
 void Generations::TakeMembers(JobRecord* job) {
   v1::Job& stored = job->stored.job;
   stored.set_generation(stored.generation() + 1);
   stored.clear_members();
   job->rendezvous_sent = false;
-  job->stop = v1::Stop::MODE_UNSPECIFIED;
-  job->failure.reset();
+  job->interrupted_at = absl::InfiniteFuture();
   job->deadline = ledger_->now() + ledger_->options().start_timeout;
   for (size_t rank = 0; rank < job->members.size(); ++rank) {
-    const Member& member = job->members[rank];
+    Member& member = job->members[rank];
+    member.state = v1::ASSIGNMENT_STATE_UNSPECIFIED;
+    member.address.clear();
+    if (member.since == 0) member.since = stored.generation();
     v1::JobMember* entry = stored.add_members();
     entry->set_rank(static_cast<int>(rank));
     entry->set_worker(member.worker);
@@ -78,7 +146,29 @@ void Generations::TakeMembers(JobRecord* job) {
       }
     }
   }
-  for (size_t rank = 0; rank < job->members.size(); ++rank) SendAssignment(*job, static_cast<int>(rank));
+}
+
+// Orders for all that have none yet; the leaving are told to.
+void Generations::TellAll(JobRecord* job) {
+  job->told = true;
+  for (size_t rank = 0; rank < job->members.size(); ++rank) {
+    const bool newcomer = job->members[rank].since == job->stored.job.generation();
+    if (!newcomer || job->members[rank].address.empty()) SendAssignment(*job, static_cast<int>(rank));
+  }
+  for (const Member& member : job->leaving) SendLeave(*job, member);
+}
+
+// Whatever else of the job is on any device has no part in its generation.
+void Generations::AbortOutsiders(const JobRecord& job) {
+  for (const auto& [worker, device] : ledger_->HoldsOf(job.id())) {
+    const auto is_there = [&, w = worker, d = device](const Member& member) {
+      return member.worker == w && member.device == d;
+    };
+    if (std::any_of(job.members.begin(), job.members.end(), is_there)) continue;
+    if (std::any_of(job.leaving.begin(), job.leaving.end(), is_there)) continue;
+    const Hold& hold = ledger_->FindWorker(worker)->holds.at(device);
+    if (hold.drop_at == absl::InfiniteFuture()) AbortOne(worker, job.id(), hold.generation, device);
+  }
 }
 
 void Generations::SendAssignment(const JobRecord& job, int rank) {
@@ -98,8 +188,10 @@ void Generations::SendAssignment(const JobRecord& job, int rank) {
   assignment->set_restore_from(job.stored.restore_from);
   assignment->set_weights_only(job.stored.weights_only);
   for (size_t i = 0; i < job.members.size(); ++i) {
-    if (job.members[i].survivor) assignment->add_survivors(static_cast<int>(i));
+    if (job.members[i].holds_state) assignment->add_survivors(static_cast<int>(i));
   }
+  // While a job grows the members before reach their boundary first; otherwise there is nothing to wait for.
+  assignment->set_abandon(!job.growing());
   ledger_->Send(job.members[rank].worker, std::move(message));
 }
 
@@ -123,51 +215,79 @@ void Generations::SendStop(const JobRecord& job, int rank) {
   ledger_->Send(job.members[rank].worker, std::move(message));
 }
 
+void Generations::SendLeave(const JobRecord& job, const Member& member) {
+  v1::ConnectResponse message;
+  v1::Stop* stop = message.mutable_stop();
+  stop->set_job_id(job.id());
+  stop->set_generation(job.stored.job.generation());
+  stop->set_device(member.device);
+  stop->set_mode(v1::Stop::MODE_LEAVE);
+  ledger_->Send(member.worker, std::move(message));
+}
+
 void Generations::Address(const std::string& id, int rank, const std::string& address) {
   JobRecord* job = ledger_->EditRuntime(id);
-  if (job == nullptr || rank < 0 || rank >= static_cast<int>(job->members.size())) return;
+  if (job == nullptr || job->broken || rank < 0 || rank >= static_cast<int>(job->members.size())) return;
   job->members[rank].address = address;
+  bool newcomers = true, all = true;
   for (const Member& member : job->members) {
-    if (member.address.empty()) return;
+    if (!member.address.empty()) continue;
+    all = false;
+    if (member.since == job->stored.job.generation()) newcomers = false;
   }
+  if (newcomers && !job->told) TellAll(job);
+  if (!all) return;
   job->rendezvous_sent = true;
   for (size_t i = 0; i < job->members.size(); ++i) SendRendezvous(*job, static_cast<int>(i));
 }
 
-void Generations::Repeat(const std::string& id, int rank) {
+void Generations::Repeat(const std::string& id, const Slot& slot) {
   const JobRecord* job = ledger_->FindJob(id);
-  if (job == nullptr || rank < 0 || rank >= static_cast<int>(job->members.size())) return;
-  const Member& member = job->members[rank];
-  if (HasEnded(member.state)) return;
-  if (member.state == v1::ASSIGNMENT_STATE_UNSPECIFIED) SendAssignment(*job, rank);
-  if (job->rendezvous_sent && member.state != v1::ASSIGNMENT_STATE_RUNNING) SendRendezvous(*job, rank);
-  if (job->stop != v1::Stop::MODE_UNSPECIFIED) SendStop(*job, rank);
+  if (job == nullptr || job->broken) return;
+  for (const Member& member : job->leaving) {
+    if (Slot{member.worker, member.device} == slot) return SendLeave(*job, member);
+  }
+  for (size_t i = 0; i < job->members.size(); ++i) {
+    const Member& member = job->members[i];
+    const int rank = static_cast<int>(i);
+    if (Slot{member.worker, member.device} != slot || HasEnded(member.state)) continue;
+    const bool newcomer = member.since == job->stored.job.generation();
+    if (member.state == v1::ASSIGNMENT_STATE_UNSPECIFIED && (job->told || newcomer))
+      SendAssignment(*job, rank);
+    if (job->rendezvous_sent && member.state != v1::ASSIGNMENT_STATE_RUNNING) SendRendezvous(*job, rank);
+    if (job->stop != v1::Stop::MODE_UNSPECIFIED) SendStop(*job, rank);
+  }
 }
 
-void Generations::MemberRuns(const std::string& id, int rank) {
-  JobRecord* job = ledger_->EditRuntime(id);
-  const bool first = job->members[rank].state != v1::ASSIGNMENT_STATE_RUNNING;
-  job->members[rank].state = v1::ASSIGNMENT_STATE_RUNNING;
-  if (!first) return;
-  const bool all = std::all_of(job->members.begin(), job->members.end(), [](const Member& member) {
-    return member.state == v1::ASSIGNMENT_STATE_RUNNING;
+void Generations::MemberRuns(JobRecord* job, Member* member) {
+  const bool first = member->state != v1::ASSIGNMENT_STATE_RUNNING;
+  member->state = v1::ASSIGNMENT_STATE_RUNNING;
+  job->stepped = true;
+  if (!first || job->broken) return;
+  const bool all = std::all_of(job->members.begin(), job->members.end(), [](const Member& other) {
+    return other.state == v1::ASSIGNMENT_STATE_RUNNING;
   });
   const std::string running = absl::StrCat("running on ", Devices(job->members.size()), Note(*job));
-  if (job->state() == v1::JOB_STATE_STARTING) {
-    ledger_->Move(job, v1::JOB_STATE_RUNNING, running);
-    if (!job->stored.job.has_started_at()) {
-      *job->stored.job.mutable_started_at() = ToProto(ledger_->now());
-    }
-  } else if (job->state() == v1::JOB_STATE_RECOVERING && all) {
+  const bool recovered = job->state() == v1::JOB_STATE_RECOVERING && all;
+  if (recovered && !job->broken_reason.empty()) {
+    ledger_->Move(job, v1::JOB_STATE_RUNNING, absl::StrCat(running, ", recovered: ", job->broken_reason));
+  } else if (recovered) {
     ledger_->Move(job, v1::JOB_STATE_RUNNING, absl::StrCat(running, ", adopted after a coordinator restart"));
+  } else if (job->state() == v1::JOB_STATE_STARTING) {
+    ledger_->Move(job, v1::JOB_STATE_RUNNING, running);
   } else if (job->state() == v1::JOB_STATE_RUNNING && job->growing() && all) {
-    ledger_->EditJob(id)->stored.job.set_reason(running);
+    ledger_->EditJob(job->id())->stored.job.set_reason(running);
+  }
+  if (job->state() == v1::JOB_STATE_RUNNING && !job->stored.job.has_started_at()) {
+    *ledger_->EditJob(job->id())->stored.job.mutable_started_at() = ToProto(ledger_->now());
   }
   if (!all) return;
   if (job->stop == v1::Stop::MODE_UNSPECIFIED) job->deadline = absl::InfiniteFuture();
   job->accepted_from = job->stored.job.generation();
+  job->adopting = false;
+  job->broken_reason.clear();
   ledger_->WantSchedule();
-  ApplyWishes(id);
+  ApplyWishes(job->id());
 }
 
 void Generations::ApplyWishes(const std::string& id) {
@@ -187,7 +307,7 @@ void Generations::ApplyWishes(const std::string& id) {
       }
       return;
     case v1::JOB_STATE_PAUSED:
-    case v1::JOB_STATE_RECOVERING:  // a pause waits for the adoption
+    case v1::JOB_STATE_RECOVERING:  // a pause waits until it runs
       if (!cancel) return;
       Abort(id);
       ledger_->Move(job, v1::JOB_STATE_CANCELLED, "cancelled");
@@ -236,7 +356,7 @@ void Generations::Stopped(JobRecord* job) {
   }
 }
 
-void Generations::Succeed(JobRecord* job, const v1::TrainResult& result) {
+void Generations::Succeed(JobRecord* job, int64_t generation, const v1::TrainResult& result) {
   // Reports are levels: the first step may never have been reported apart.
   if (job->state() != v1::JOB_STATE_RUNNING) {
     if (!ledger_->Move(job, v1::JOB_STATE_RUNNING, "all steps done")) return;
@@ -251,14 +371,11 @@ void Generations::Succeed(JobRecord* job, const v1::TrainResult& result) {
   if (result.has_confusion_matrix()) *stored.mutable_confusion_matrix() = result.confusion_matrix();
   stored.set_model_sha256(result.model_sha256());
   stored.set_model_path(absl::StrCat(ledger_->options().artifact_root, "/jobs/", job->id(), "/model"));
-  // The others end by themselves; one that does not (a newcomer still joining) is killed later.
+  // The others end by themselves, or are killed later; those of a generation that came to nothing at once.
   for (const auto& [worker, device] : ledger_->HoldsOf(job->id())) {
-    ledger_->EditWorker(worker)->holds[device].drop_at = ledger_->now() + kAbortPatience;
-  }
-  if (job->growing()) {
-    for (const Member& member : job->members) {
-      AbortOne(member.worker, job->id(), stored.generation(), member.device);
-    }
+    Hold& hold = ledger_->EditWorker(worker)->holds[device];
+    hold.drop_at = ledger_->now() + kAbortPatience;
+    if (hold.generation > generation) AbortOne(worker, job->id(), hold.generation, device);
   }
 }
 
@@ -275,6 +392,8 @@ void Generations::Requeue(JobRecord* job, const std::string& reason) {
   Abort(job->id());
   if (!ledger_->Move(job, v1::JOB_STATE_QUEUED, reason)) return;
   job->members.clear();
+  job->leaving.clear();
+  job->broken = job->adopting = false;
   job->deadline = absl::InfiniteFuture();
   LookForCheckpoint(job);
   ApplyWishes(job->id());

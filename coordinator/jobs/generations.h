@@ -1,11 +1,14 @@
 // A generation is (job, number, ordered members): the one thing that trainers agree on. This makes them,
 // brings their members together, stops them and ends them. Only the control thread calls this.
 //
-//   Start ---> addresses of all members ---> RendezvousReady ---> first step ---> running
-//   Grow  ---> the same, while the members of the generation before keep stepping
+//   Start   ---> addresses of all members ---> RendezvousReady ---> first step ---> running
+//   Reshape ---> the same, while the members of the generation before keep stepping: newcomers prepare, then
+//                the others are told and change over, or leave, at a common boundary
+//   Break   ---> what is left of the members waits, and keeps its state
+//   Mend    ---> the same as Start for those that are left, and newcomers if they are needed
 //
-// A generation ends by Succeed, Fail, Cancelled, Paused or Requeue; the devices are free again as each agent
-// reports the end of its assignment.
+// A generation ends by the next one, or by Succeed, Fail, Stopped or Requeue; the devices are free again as
+// each agent reports the end of its assignment.
 #pragma once
 
 #include <functional>
@@ -17,27 +20,28 @@
 
 namespace lockstep {
 
-struct Slot {
-  std::string worker;
-  std::string device;
-};
-
 class Generations {
  public:
   // `resolve` looks for the newest whole checkpoint of a job, elsewhere, and reports back.
   Generations(Ledger* ledger, std::function<void(const std::string& job)> resolve);
 
   void Start(const std::string& job, const std::vector<Slot>& slots);
-  void Grow(const std::string& job, const std::vector<Slot>& added);
+  // REQUIRES: the job runs and is not growing; at most one of the two lists holds anything.
+  void Reshape(const std::string& job, const std::vector<Slot>& leaving, const std::vector<Slot>& added);
+  // The generation cannot go on without `lost` (ranks): the others wait for Mend.
+  void Break(JobRecord* job, const std::vector<int>& lost, const std::string& reason);
+  void Mend(const std::string& job, const std::vector<Slot>& added);
+  // The newcomers of a growth that nobody was told of are given up.
+  void DropNewcomers(JobRecord* job);
 
   // An agent's RendezvousAddress, of the current generation.
   void Address(const std::string& job, int rank, const std::string& address);
 
-  // Sends (again) what member `rank` needs to go on: its order, the rendezvous, a stop.
-  void Repeat(const std::string& job, int rank);
+  // Sends (again) what the member on that device needs to go on: its order, the rendezvous, a stop.
+  void Repeat(const std::string& job, const Slot& slot);
 
-  // The first step of the generation was made by `rank`.
-  void MemberRuns(const std::string& job, int rank);
+  // `member` of the current generation made its first step.
+  void MemberRuns(JobRecord* job, Member* member);
 
   // Does what pause_requested and cancel_requested ask for, as far as the state allows now.
   void ApplyWishes(const std::string& job);
@@ -47,7 +51,8 @@ class Generations {
   // All members have obeyed.
   void Stopped(JobRecord* job);
 
-  void Succeed(JobRecord* job, const v1::TrainResult& result);
+  // `generation`: of the rank 0 that says so.
+  void Succeed(JobRecord* job, int64_t generation, const v1::TrainResult& result);
   void Fail(JobRecord* job, const std::string& reason);
   // Back into the queue, from its newest whole checkpoint.
   void Requeue(JobRecord* job, const std::string& reason);
@@ -62,7 +67,10 @@ class Generations {
   void SendAssignment(const JobRecord& job, int rank);
   void SendRendezvous(const JobRecord& job, int rank);
   void SendStop(const JobRecord& job, int rank);
+  void SendLeave(const JobRecord& job, const Member& member);
   void TakeMembers(JobRecord* job);
+  void TellAll(JobRecord* job);
+  void AbortOutsiders(const JobRecord& job);
   void LookForCheckpoint(JobRecord* job);
 
   Ledger* const ledger_;

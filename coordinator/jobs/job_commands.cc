@@ -138,7 +138,9 @@ void JobCommands::Resume(const std::string& id_or_name, const std::optional<Rest
       stored.set_cancel_requested(false);
       job->members.clear();
       job->deadline = absl::InfiniteFuture();
-      job->failure.reset();
+      job->failures = 0;
+      job->avoid.clear();
+      job->lost_newcomers.clear();
       ledger_->Move(job, v1::JOB_STATE_QUEUED,
                     restore.has_value() ? absl::StrCat("resumed ", restore->note) : std::string("resumed"));
       if (restore.has_value()) {

@@ -174,6 +174,12 @@ void Ledger::Send(const std::string& worker, v1::ConnectResponse message) {
   AfterCommit([sink = session->second.sink, message = std::move(message)] { sink->Send(message); });
 }
 
+std::vector<std::string> Ledger::EditedJobs() const {
+  std::vector<std::string> ids;
+  for (const auto& [id, image] : job_images_) ids.push_back(id);
+  return ids;
+}
+
 std::map<std::string, v1::JobState> Ledger::ChangedJobs() const {
   std::map<std::string, v1::JobState> changed;
   for (const auto& [id, image] : job_images_) {

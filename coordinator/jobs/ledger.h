@@ -79,6 +79,8 @@ class Ledger {
   void WantSchedule() { want_schedule_ = true; }
   bool TakeWantSchedule() { return std::exchange(want_schedule_, false); }
 
+  // Jobs that were looked at to be changed in this round.
+  std::vector<std::string> EditedJobs() const;
   // Jobs whose stored part changed in this round, with the state that they had (UNSPECIFIED: new).
   std::map<std::string, v1::JobState> ChangedJobs() const;
   bool workers_changed() const { return !worker_images_.empty(); }

@@ -3,7 +3,7 @@
 
 #include <map>
 #include <memory>
-#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -28,30 +28,53 @@ struct Member {
   std::string device;
   v1::AssignmentState state = v1::ASSIGNMENT_STATE_UNSPECIFIED;  // UNSPECIFIED: not heard of yet
   std::string address;                                           // of the rendezvous; empty: not yet known
-  bool survivor = false;                                         // was in the generation before
+  int64_t since = 0;                                             // the generation that its process joined in
+  int64_t heard = 0;         // the newest generation that it reported on, since the coordinator's start
+  bool holds_state = false;  // it made a step, or waits with its memory intact
+  std::string gone;          // why it will not go on; empty: it lives, as far as we know
 };
 
-// Why a job is about to fail: the best explanation so far.
-struct Failure {
-  std::string reason;
-  absl::Time deadline;  // until then a crashed peer may still be reported, which explains more
+// A device of a worker.
+struct Slot {
+  std::string worker;
+  std::string device;
+  friend auto operator<=>(const Slot&, const Slot&) = default;
 };
 
 struct JobRecord {
   StoredJob stored;
   std::shared_ptr<const v1::Dataset> dataset;  // shared by the jobs of one version
   std::vector<Member> members;                 // by rank; of generation stored.job.generation()
-  int64_t accepted_from = 0;  // oldest generation whose reports count: lower while a growth is under way
+  std::vector<Member> leaving;                 // of the generation before; they go at its last boundary
+  int64_t accepted_from = 0;  // oldest generation whose progress counts: lower while a growth is under way
+  bool told = true;           // all members have the order; false: newcomers prepare first
+  bool adopting = false;      // after a restart of the coordinator, until its members have reported
+  bool broken = false;        // the generation cannot go on; the scheduler makes the next
+  std::string broken_reason;  // the last one, while recovering
+  bool stepped = false;       // somebody made a step since Start
+  int64_t best_step = 0;      // furthest step heard of
+  int failures = 0;           // in a row, without a step beyond failed_step
+  int64_t failed_step = -1;
+  int64_t failed_generation = 0;                       // the last one that counted as a failure
+  absl::Time interrupted_at = absl::InfiniteFuture();  // a lost peer was reported
+  std::string interruption;                            // by whom, and what it said
+  std::set<Slot> avoid;                                // devices that cannot serve this job
+  std::map<Slot, int> lost_newcomers;                  // by device: deaths before they were of any use
   bool rendezvous_sent = false;
   bool requeue_when_stopped = false;                 // a pause that only frees the devices
   v1::Stop::Mode stop = v1::Stop::MODE_UNSPECIFIED;  // sent to the current generation
   absl::Time deadline = absl::InfiniteFuture();      // of the start, the stop or the adoption
-  std::optional<Failure> failure;
   std::string note;  // where its weights come from, if not from the start: joins its reason
 
   const std::string& id() const { return stored.job.id(); }
   v1::JobState state() const { return stored.job.state(); }
   bool growing() const { return accepted_from < stored.job.generation(); }
+  Member* FindMember(const std::string& worker, const std::string& device) {
+    for (Member& member : members) {
+      if (member.worker == worker && member.device == device) return &member;
+    }
+    return nullptr;
+  }
 };
 
 // An assignment that a device has, as far as we know, not yet ended.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "coordinator/scheduler/scheduler.h"
 
 namespace lockstep {
@@ -28,6 +29,8 @@ SchedulerJob Describe(const JobRecord& job) {
   out.max = std::max(out.min, stored.spec().workers().max());
   out.reproducible = stored.spec().reproducible();
   out.held = static_cast<int>(job.members.size());
+  out.broken = job.broken;
+  for (const Slot& slot : job.avoid) out.avoid.emplace(slot.worker, slot.device);
   if (stored.has_profile()) out.pinned = &stored.profile();
   return out;
 }
@@ -44,7 +47,7 @@ const v1::NumericProfile* ProfileInUse(const Ledger& ledger, const JobRecord& jo
 
 bool MayGrow(const JobRecord& job) {
   return job.state() == v1::JOB_STATE_RUNNING && !job.growing() && job.stop == v1::Stop::MODE_UNSPECIFIED &&
-         !job.failure.has_value() && !job.members.empty() &&
+         !job.broken && !job.members.empty() &&
          std::all_of(job.members.begin(), job.members.end(),
                      [](const Member& member) { return member.state == v1::ASSIGNMENT_STATE_RUNNING; });
 }
@@ -58,9 +61,10 @@ void RunScheduling(Ledger* ledger, Generations* generations) {
     if (job->stored.restore_from != kNewestCheckpoint) queued.push_back(Describe(*job));
   }
   for (const auto& [id, job] : ledger->jobs()) {
-    if (!MayGrow(job)) continue;
-    running.push_back(Describe(job));
-    if (running.back().pinned == nullptr) running.back().pinned = ProfileInUse(*ledger, job);
+    if (!job.broken && !MayGrow(job)) continue;
+    SchedulerJob described = Describe(job);
+    if (described.pinned == nullptr) described.pinned = ProfileInUse(*ledger, job);
+    (job.broken ? queued : running).push_back(std::move(described));
   }
   if (queued.empty() && running.empty()) return;
   const std::vector<SchedulerDevice> devices = ReadyDevices(*ledger);
@@ -72,11 +76,15 @@ void RunScheduling(Ledger* ledger, Generations* generations) {
     return out;
   };
   for (const Placement& start : decisions.starts) generations->Start(start.job, slots(start));
-  for (const Placement& grow : decisions.grows) generations->Grow(grow.job, slots(grow));
+  for (const Placement& mend : decisions.mends) generations->Mend(mend.job, slots(mend));
+  for (const Placement& grow : decisions.grows) generations->Reshape(grow.job, {}, slots(grow));
   for (const WaitReason& wait : decisions.waits) {
     const JobRecord* job = ledger->FindJob(wait.job);
-    if (job->stored.job.reason() == wait.reason) continue;
-    ledger->EditJob(wait.job)->stored.job.set_reason(wait.reason);
+    const std::string reason =
+        job->broken ? absl::StrCat(job->broken_reason, "; ", job->members.size(), " left, ", wait.reason)
+                    : wait.reason;
+    if (job->stored.job.reason() == reason) continue;
+    ledger->EditJob(wait.job)->stored.job.set_reason(reason);
   }
 }
 

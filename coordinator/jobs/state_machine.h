@@ -5,7 +5,7 @@
 //                v   .------------------> PAUSED ----.
 //             QUEUED <-------------------------------+---------------.
 //                |  ^                                                | resume
-//     devices    |  | a worker drains or does not come back          |
+//     devices    |  | a worker drains; no member is left             |
 //                v  |                                                |
 //            STARTING ---------.     .---> CANCELLED ----------------+
 //                |             |     |                               |
@@ -15,9 +15,9 @@
 //                |                   '---> QUEUED, PAUSED
 //                '---> SUCCEEDED, FAILED, CANCELLED, PAUSED, QUEUED
 //
-// RECOVERING: the coordinator restarted and waits for the agents to report the job. QUEUED, STARTING and
-// RUNNING lead to PAUSED, FAILED and CANCELLED as well. SUCCEEDED is the end; FAILED and CANCELLED are final
-// until somebody resumes the job.
+// RECOVERING: a member was lost and the others wait for the next generation, or the coordinator restarted and
+// waits for the agents to report the job. QUEUED, STARTING and RUNNING lead to PAUSED, FAILED and CANCELLED
+// as well. SUCCEEDED is the end; FAILED and CANCELLED are final until somebody resumes the job.
 //
 // Pure functions.
 #pragma once

@@ -40,7 +40,8 @@ class Pass {
  private:
   static void SortByTurn(std::vector<SchedulerJob>& jobs) {
     std::sort(jobs.begin(), jobs.end(), [](const SchedulerJob& a, const SchedulerJob& b) {
-      return a.priority != b.priority ? a.priority > b.priority : a.id < b.id;
+      if (a.priority != b.priority) return a.priority > b.priority;
+      return a.broken != b.broken ? a.broken : a.id < b.id;
     });
   }
 
@@ -52,6 +53,7 @@ class Pass {
     Pools pools;
     for (size_t i = 0; i < devices_.size(); ++i) {
       if (job.reproducible && job.pinned != nullptr && keys_[i] != pinned) continue;
+      if (!job.avoid.empty() && job.avoid.contains({devices_[i].worker, devices_[i].device})) continue;
       Pool& pool = pools[job.reproducible ? keys_[i] : devices_[i].profile.device_kind()];
       pool.all.push_back(static_cast<int>(i));
       if (Usable(static_cast<int>(i))) pool.free.push_back(static_cast<int>(i));
@@ -60,6 +62,8 @@ class Pass {
   }
 
   void Consider(const SchedulerJob& job) {
+    if (job.broken && job.held >= job.min) return Take({job.id, {}}, &decisions_.mends);
+    const int needed = job.min - job.held, most = job.max - job.held;
     const Pools pools = PoolsFor(job);
     const Pool* most_free = nullptr;
     const Pool* largest = nullptr;
@@ -67,9 +71,10 @@ class Pass {
       if (most_free == nullptr || pool.free.size() > most_free->free.size()) most_free = &pool;
       if (largest == nullptr || pool.all.size() > largest->all.size()) largest = &pool;
     }
-    if (most_free != nullptr && static_cast<int>(most_free->free.size()) >= job.min) {
-      const int count = std::min<int>(job.max, static_cast<int>(most_free->free.size()));
-      Take({job.id, PickDevices(devices_, most_free->free, count)}, &decisions_.starts);
+    if (most_free != nullptr && static_cast<int>(most_free->free.size()) >= needed) {
+      const int count = std::min<int>(most, static_cast<int>(most_free->free.size()));
+      Take({job.id, PickDevices(devices_, most_free->free, count)},
+           job.broken ? &decisions_.mends : &decisions_.starts);
       return;
     }
     if (largest == nullptr || static_cast<int>(largest->all.size()) < job.min) {

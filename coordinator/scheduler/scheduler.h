@@ -2,7 +2,8 @@
 // keeps no state and knows neither time nor network.
 //
 // The rules, in this order:
-//   1. Jobs are considered by priority, then in the order of submission.
+//   1. Jobs are considered by priority; jobs that lost members before others; then in the order of
+//      submission.
 //   2. Gang start: a job starts when `min` devices of one pool are free, and takes up to `max` of them.
 //      A pool is the set of devices that may share a job: for a reproducible job those of one NumericProfile
 //      (the pinned one, once a job has it), otherwise those of one device kind.
@@ -10,13 +11,18 @@
 //   that
 //      pool. Later jobs may start on other pools only. So a large job waits for devices to be given back, but
 //      never for ever behind small later ones. A job for which no pool is large enough reserves nothing.
+//      A job that lost members goes on at once with those that are left, if they are `min`. Otherwise it
+//      takes up to `max` devices as soon as there are `min` with those that it holds, and reserves its pool
+//      until then.
 //   4. Devices that are still free let running jobs grow to `max` inside their pool, in the order of rule 1.
 //   5. Few nodes: the devices of a start come from the node that fits them most tightly; if none holds them
 //      all, from the nodes with most free devices first.
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "lockstep/v1/jobs.pb.h"
@@ -36,8 +42,10 @@ struct SchedulerJob {
   int min = 1;
   int max = 1;
   bool reproducible = true;
-  const v1::NumericProfile* pinned = nullptr;  // not owned; nullptr: not started yet
-  int held = 0;                                // devices that it runs on
+  const v1::NumericProfile* pinned = nullptr;           // not owned; nullptr: not started yet
+  int held = 0;                                         // devices that it runs on
+  bool broken = false;                                  // it lost members: `held` are left, and wait
+  std::set<std::pair<std::string, std::string>> avoid;  // (worker, device) that cannot serve it
 };
 
 struct SchedulerOptions {
@@ -56,11 +64,12 @@ struct WaitReason {
 
 struct Decisions {
   std::vector<Placement> starts;
+  std::vector<Placement> mends;   // broken jobs that go on; the added devices only
   std::vector<Placement> grows;   // the added devices only
   std::vector<WaitReason> waits;  // one for each considered job that did not start
 };
 
-// `queued` in any order; `running`: those that may grow now. REQUIRES: min <= max.
+// `queued`, with the broken ones, in any order; `running`: those that may grow now. REQUIRES: min <= max.
 Decisions Schedule(std::vector<SchedulerJob> queued, std::vector<SchedulerJob> running,
                    const std::vector<SchedulerDevice>& devices, const SchedulerOptions& options = {});
 

@@ -79,33 +79,52 @@ class KilledCoordinator(EndToEndTest):
 
 
 class KilledTrainer(EndToEndTest):
-    def test_job_fails_with_signal_and_log_agent_lives_and_resume_gives_the_same_bits(self):
+    def test_the_survivor_keeps_its_process_and_the_bits_do_not_change(self):
         cluster = self.cluster(workers=2)
         expected = Undisturbed.get(cluster)
-        job = cluster.submit(long_spec(workers={"min": 2, "max": 2}))
+        job = cluster.submit(long_spec(workers={"min": 1, "max": 2}))
         cluster.wait_step(job, 700)
-        victim = cluster.trainers("node-1")
+        survivor, victim = cluster.trainers("node-0"), cluster.trainers("node-1")
         self.assertEqual(len(victim), 1, "a worker with one slot has one trainer")
         os.kill(victim[0], signal.SIGKILL)
-        failed = cluster.wait_for(job, "FAILED")
-        self.assertSays(failed["reason"], "SIGKILL|signal 9|killed", "node-1")
+        until(lambda: int(cluster.job(job)["generation"]) > 1, "the next generation")
         self.assertTrue(all(program.alive() for program in cluster.workers.values()))
-        self.assertTrue(cluster.logs(job).strip(), "no log line of the crashed job")
-        self.assertEqual({entry["state"] for entry in cluster.list_workers()}, {"WORKER_STATE_READY"})
-        cluster.lockstep("resume", job)
-        resumed = cluster.wait_for(job, "SUCCEEDED")
-        self.assertEqual(resumed["modelSha256"], expected)
-        self.assertGreater(int(resumed["generation"]), int(failed["generation"]))
+        done = cluster.wait_for(job, "SUCCEEDED")
+        self.assertEqual(done["modelSha256"], expected)
+        self.assertEqual(len(done["members"]), 2, "the replacement did not join")
+        self.assertSays(cluster.coordinator.text(), "running -> recovering: .*node-1.*(SIGKILL|signal 9)")
+        self.assertSays(cluster.logs(job), "waits for the next generation", "goes on in generation 2 with 1 rank")
+        self.assertNotIn("starts from", cluster.logs(job), "a checkpoint was read although a survivor had the state")
+        self.assertNotEqual(cluster.trainers("node-0"), survivor, "a trainer serves one job")
 
-    def test_crashes_are_counted_for_prometheus(self):
+    def test_a_job_on_one_worker_goes_on_from_its_newest_checkpoint(self):
         cluster = self.cluster(workers=1)
+        expected = Undisturbed.get(cluster)
         job = cluster.submit(long_spec())
-        cluster.wait_step(job, 10)
+        cluster.wait_step(job, 700)
         os.kill(cluster.trainers()[0], signal.SIGSEGV)
-        failed = cluster.wait_for(job, "FAILED")
-        self.assertSays(failed["reason"], "SIGSEGV|signal 11|segmentation")
+        done = cluster.wait_for(job, "SUCCEEDED")
+        self.assertEqual(done["modelSha256"], expected)
+        self.assertSays(cluster.logs(job), r"starts from .*step-0*(500|[1-9]\d{3})")
+        self.assertSays(cluster.coordinator.text(), "recovering|queued again.*SIGSEGV")
         address = cluster.coordinator.addresses["metrics"]
         until(lambda: metric(address, "lockstep_trainer_crashes_total") == 1, "the crash to be counted")
+
+    def test_a_trainer_that_always_dies_fails_the_job_with_the_reason(self):
+        cluster = self.cluster(workers=1)
+        job = cluster.submit(digits_spec(epochs=100000))
+
+        def killed_again():
+            for pid in cluster.trainers():
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            return cluster.job(job)["state"] == "JOB_STATE_FAILED"
+
+        cluster.wait_step(job, 10)
+        until(killed_again, "the job to give up")
+        self.assertSays(cluster.job(job)["reason"], "gave up after 6 failures in a row", "SIGKILL|signal 9", "node-0")
 
     def test_an_idle_trainer_that_dies_is_replaced(self):
         cluster = self.cluster(workers=1)
@@ -116,17 +135,22 @@ class KilledTrainer(EndToEndTest):
 
 
 class KilledWorker(EndToEndTest):
-    def test_job_fails_with_the_worker_named_and_resumes_elsewhere_with_the_same_bits(self):
+    def test_the_job_waits_with_its_state_until_a_worker_comes(self):
         cluster = self.cluster(workers=2)
         expected = Undisturbed.get(cluster)
         job = cluster.submit(long_spec(workers={"min": 2, "max": 2}))
         cluster.wait_step(job, 700)
+        trainers = cluster.trainers("node-0")
         cluster.workers["node-1"].kill()
-        failed = cluster.wait_for(job, "FAILED")
-        self.assertSays(failed["reason"], "node-1")
+        waiting = cluster.wait_for(job, "RECOVERING")
+        until(lambda: "waiting for" in cluster.job(job)["reason"], "the reason for waiting")
+        self.assertSays(cluster.job(job)["reason"], "node-1", "1 left")
+        self.assertEqual(cluster.trainers("node-0"), trainers, "the survivor did not keep its process")
         cluster.start_worker("node-2")
-        cluster.lockstep("resume", job)
-        self.assertEqual(cluster.wait_for(job, "SUCCEEDED")["modelSha256"], expected)
+        done = cluster.wait_for(job, "SUCCEEDED")
+        self.assertEqual(done["modelSha256"], expected)
+        self.assertGreater(int(done["generation"]), int(waiting["generation"]))
+        self.assertNotIn("starts from", cluster.logs(job), "a checkpoint was read although a survivor had the state")
 
 
 class DivergingJob(EndToEndTest):

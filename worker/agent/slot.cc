@@ -271,9 +271,7 @@ void Slot::Begin(v1::Assignment assignment) {
 // A higher generation of the job at work: the trainer changes over at its next boundary.
 void Slot::ChangeOver(v1::Assignment assignment) {
   rendezvous_.reset();
-  if (stage_ != Stage::kGiven) {
-    ReportOrder(v1::ASSIGNMENT_STATE_STOPPED,
-                absl::StrCat("generation ", assignment.generation(), " came before this one had begun"));
+  if (stage_ != Stage::kGiven) {  // the device goes on with the job: nothing has ended
     if (stage_ == Stage::kWaiting) *assignment.mutable_dataset() = order_->dataset();
     order_ = std::move(assignment);
     ReportOrder(v1::ASSIGNMENT_STATE_STARTING, "");

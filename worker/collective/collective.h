@@ -44,6 +44,8 @@ struct CollectiveOptions {
   std::string host = "127.0.0.1";  // address that peers can reach this rank at
   bool spin = false;  // poll for a moment before sleeping; where each rank may have a core of its own
   absl::Duration connect_timeout = absl::Seconds(30);  // for a peer that does not call back
+  // Asked every few milliseconds while peers connect; true ends the attempt with ABORTED.
+  std::function<bool()> given_up = [] { return false; };
 };
 
 // Publishes this rank's address blob and returns those of all ranks, in rank order. Blocks.

@@ -18,6 +18,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "worker/collective/gloo_socket.h"
 #include "worker/collective/peer_watch.h"
@@ -46,13 +47,18 @@ struct Peer {
   FarewellWord farewell;  // as it came
 };
 
-// Closes what is not connected in time; Gloo alone would wait for ever for a peer that died before it called.
+// Closes what is not connected in time, or no longer wanted; Gloo alone would wait for ever for a peer that
+// died before it called.
 class ConnectWatch {
  public:
-  ConnectWatch(absl::Duration timeout, std::function<void()> on_timeout)
-      : thread_([this, timeout, on_timeout = std::move(on_timeout)] {
+  ConnectWatch(absl::Duration timeout, std::function<bool()> given_up, std::function<void()> close)
+      : thread_([this, timeout, given_up = std::move(given_up), close = std::move(close)] {
+          const absl::Time deadline = absl::Now() + timeout;
           absl::MutexLock lock(&mutex_);
-          if (!mutex_.AwaitWithTimeout(absl::Condition(&done_), timeout)) on_timeout();
+          while (!mutex_.AwaitWithTimeout(absl::Condition(&done_), kGivenUpPoll)) {
+            if (absl::Now() < deadline && !given_up()) continue;
+            return close();
+          }
         }) {}
   ~ConnectWatch() {
     {
@@ -63,6 +69,7 @@ class ConnectWatch {
   }
 
  private:
+  static constexpr absl::Duration kGivenUpPoll = absl::Milliseconds(5);
   absl::Mutex mutex_;
   bool done_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
@@ -194,12 +201,15 @@ absl::Status Mesh::State::ConnectAll(const CollectiveOptions& options,
                                      const std::vector<std::string>& theirs) {
   int connecting = -1;
   const auto failed = [&](absl::string_view why) {
+    if (options.given_up()) {
+      return absl::AbortedError(absl::StrCat("rank ", rank, ": this generation was given up"));
+    }
     return absl::UnavailableError(absl::StrCat("rank ", rank, " cannot connect to rank ", connecting,
                                                " within ", absl::FormatDuration(options.connect_timeout),
                                                " (is its process alive, is a firewall between?): ", why));
   };
   try {
-    ConnectWatch in_time(options.connect_timeout, [this] {
+    ConnectWatch in_time(options.connect_timeout, options.given_up, [this] {
       for (const Peer& peer : peers) {
         // A pair in synchronous mode may hold its lock for ever; its socket is open to us.
         const int socket = peer.socket;

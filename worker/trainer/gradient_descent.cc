@@ -21,6 +21,9 @@ constexpr int64_t kSkippedStepsThatFail = 5;
 // An epoch may take a millisecond; a log line a second is enough for people.
 constexpr std::chrono::seconds kLogPause{1};
 
+// A rank that does not report keeps its latest points: it may have to, once the first rank is lost.
+constexpr size_t kKeptPoints = 20'000;
+
 }  // namespace
 
 GradientDescent::GradientDescent(const v1::Assignment& assignment, const v1::NumericProfile& profile,
@@ -160,7 +163,7 @@ absl::Status GradientDescent::Complete(float* sums) {
   if (std::isfinite(loss)) last_loss_ = loss;
 
   if (step_ % report_every_ == 0 || step_ == total_steps_) {
-    v1::MetricPoint& point = points_.emplace_back();
+    v1::MetricPoint point;
     point.set_step(step_);
     point.set_epoch(static_cast<double>(step_) / static_cast<double>(steps_per_epoch_));
     auto& values = *point.mutable_values();
@@ -168,8 +171,21 @@ absl::Status GradientDescent::Complete(float* sums) {
     values["learning_rate"] = rate;
     values["gradient_norm"] = norm;
     if (skipped_ > 0) values["train/skipped_steps"] = static_cast<double>(skipped_);
+    AddPoint(std::move(point));
   }
-  if (at_natural_boundary() || step_ == total_steps_) return Validate();
+  validation_due_ = at_natural_boundary() || step_ == total_steps_;
+  return absl::OkStatus();
+}
+
+void GradientDescent::AddPoint(v1::MetricPoint point) {
+  if (points_.size() >= kKeptPoints) points_.erase(points_.begin(), points_.begin() + kKeptPoints / 2);
+  points_.push_back(std::move(point));
+}
+
+absl::Status GradientDescent::Settle() {
+  if (!validation_due_) return absl::OkStatus();
+  RETURN_IF_ERROR(Validate());
+  validation_due_ = false;
   return absl::OkStatus();
 }
 
@@ -209,8 +225,10 @@ absl::Status GradientDescent::Validate() {
   if (best_is_current_ && early_stopping_.enabled()) best_weights_ = judged_weights();
   if (early_stopping_.should_stop()) stopped_early_ = true;
   if (points_.empty() || points_.back().step() != step_) {
-    points_.emplace_back().set_step(step_);
-    points_.back().set_epoch(static_cast<double>(step_) / static_cast<double>(steps_per_epoch_));
+    v1::MetricPoint point;
+    point.set_step(step_);
+    point.set_epoch(static_cast<double>(step_) / static_cast<double>(steps_per_epoch_));
+    AddPoint(std::move(point));
   }
   for (const auto& [name, value] : validation_) (*points_.back().mutable_values())[name] = value;
   LogEpoch(epoch);
@@ -243,9 +261,9 @@ void GradientDescent::FillProgress(v1::JobProgress* progress) const {
 
 absl::StatusOr<v1::TrainResult> GradientDescent::Finish(const std::string& model_directory) {
   v1::TrainResult result;
-  if (early_stopping_.enabled() && early_stopping_.has_best()) {
-    average_.clear();
-    weights_ = best_weights_;
+  const bool best = early_stopping_.enabled() && early_stopping_.has_best();
+  const std::vector<float>& shipped = best ? best_weights_ : judged_weights();
+  if (best) {
     result.set_stop_reason(absl::StrFormat(
         "%s: the weights of epoch %d with %s %.6g are kept",
         stopped_early_ ? absl::StrCat("early stopping after ", train().early_stopping().patience(),
@@ -253,7 +271,6 @@ absl::StatusOr<v1::TrainResult> GradientDescent::Finish(const std::string& model
                        : "all epochs done",
         early_stopping_.best_epoch(), early_stopping_.metric(), early_stopping_.best_value()));
   } else {
-    if (!average_.empty()) weights_.swap(average_);
     result.set_stop_reason("all epochs done");
   }
   CheckpointManifest manifest = Manifest();
@@ -261,7 +278,7 @@ absl::StatusOr<v1::TrainResult> GradientDescent::Finish(const std::string& model
        {std::pair{Part::kValidation, "validation/"}, std::pair{Part::kTest, "test/"}}) {
     if (dataset_->size(part) == 0) continue;
     ASSIGN_OR_RETURN(const Evaluation evaluation,
-                     evaluator_->Evaluate(part, weights_.data(), executor_.get(), collective_, shards_));
+                     evaluator_->Evaluate(part, shipped.data(), executor_.get(), collective_, shards_));
     for (const auto& [metric, value] : evaluation.metrics) (*result.mutable_metrics())[name + metric] = value;
     if (part == Part::kTest && !evaluation.confusion.empty()) {
       v1::ConfusionMatrix* matrix = result.mutable_confusion_matrix();
@@ -270,12 +287,26 @@ absl::StatusOr<v1::TrainResult> GradientDescent::Finish(const std::string& model
     }
   }
   (*result.mutable_metrics())["train/loss"] = last_loss_;
-  if (collective_->rank() != 0) return result;
+  if (collective_->rank() == 0) {
+    ASSIGN_OR_RETURN(const std::string sha256, WriteResult(model_directory, result, shipped, manifest));
+    result.set_model_sha256(sha256);
+  }
+  // The others keep the state until the model is on disk: if this rank dies before, one of them writes it.
+  std::vector<char> written(static_cast<size_t>(collective_->world()));
+  const char mine = 1;
+  RETURN_IF_ERROR(collective_->AllGather(&mine, 1, written.data()));
+  return result;
+}
+
+absl::StatusOr<std::string> GradientDescent::WriteResult(const std::string& model_directory,
+                                                         const v1::TrainResult& result,
+                                                         const std::vector<float>& shipped,
+                                                         CheckpointManifest manifest) const {
   manifest.metrics.clear();
   manifest.metrics.insert(result.metrics().begin(), result.metrics().end());
   std::vector<TensorView> tensors;
   for (const engine::Parameter& parameter : model_->parameters()) {
-    tensors.push_back({parameter.name, DType::kF32, parameter.shape, weights_.data() + parameter.offset});
+    tensors.push_back({parameter.name, DType::kF32, parameter.shape, shipped.data() + parameter.offset});
   }
   std::string metrics_json = "{";
   for (const auto& [name, value] : manifest.metrics) {
@@ -283,13 +314,10 @@ absl::StatusOr<v1::TrainResult> GradientDescent::Finish(const std::string& model
                     "\": ", absl::StrFormat("%.17g", value));
   }
   metrics_json += "\n}\n";
-  ASSIGN_OR_RETURN(const std::string sha256,
-                   WriteModel(model_directory, manifest, tensors,
-                              {{"spec.yaml", SpecToYaml(assignment_.spec())},
-                               {"preprocessing.json", dataset_->PreprocessingJson()},
-                               {"metrics.json", metrics_json}}));
-  result.set_model_sha256(sha256);
-  return result;
+  return WriteModel(model_directory, manifest, tensors,
+                    {{"spec.yaml", SpecToYaml(assignment_.spec())},
+                     {"preprocessing.json", dataset_->PreprocessingJson()},
+                     {"metrics.json", metrics_json}});
 }
 
 }  // namespace lockstep

@@ -34,8 +34,11 @@ class GradientDescent : public Program {
   absl::Status Form(Collective* collective, ShardRange shards) override;
   int64_t step() const override { return step_; }
   bool done() const override { return step_ >= total_steps_ || stopped_early_; }
+  // Odd: settled; even: the validation of the step before is still due.
+  int64_t position() const override { return 2 * step_ + (validation_due_ ? 0 : 1); }
   void Contribute(float* node_sums) override;
   absl::Status Complete(float* sums) override;
+  absl::Status Settle() override;
   bool at_natural_boundary() const override { return step_ % validate_every_ == 0; }
   void FillProgress(v1::JobProgress* progress) const override;
   std::vector<v1::MetricPoint> TakePoints() override { return std::exchange(points_, {}); }
@@ -56,12 +59,16 @@ class GradientDescent : public Program {
   int BatchRows() const;
   // What is validated, kept and shipped.
   const std::vector<float>& judged_weights() const { return average_.empty() ? weights_ : average_; }
+  void AddPoint(v1::MetricPoint point);
   absl::Status Validate();
   int64_t StateBytes() const;
   absl::Status CheckMemory(const engine::ExecutorOptions& options) const;
   void LogEpoch(int64_t epoch);
   absl::Status NonFinite(double loss, float norm);
   CheckpointManifest Manifest() const;
+  absl::StatusOr<std::string> WriteResult(const std::string& model_directory, const v1::TrainResult& result,
+                                          const std::vector<float>& shipped,
+                                          CheckpointManifest manifest) const;
   std::map<std::string, std::string> Values() const;
   absl::Status SetValues(const std::map<std::string, std::string>& values);
 
@@ -90,6 +97,7 @@ class GradientDescent : public Program {
   int64_t report_every_ = 1;
   int64_t skipped_in_a_row_ = 0;
   int64_t skipped_ = 0;
+  bool validation_due_ = false;
   bool stopped_early_ = false;
   bool best_is_current_ = false;  // the current weights are the best so far
   double last_loss_ = 0;

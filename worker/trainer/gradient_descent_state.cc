@@ -3,8 +3,11 @@
 #include <cstring>
 #include <map>
 
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "common/spec/spec.h"
@@ -108,6 +111,7 @@ std::map<std::string, std::string> GradientDescent::Values() const {
   values["stopped_early"] = absl::StrCat(stopped_early_ ? 1 : 0);
   values["skipped_steps"] = absl::StrCat(skipped_);
   values["skipped_in_a_row"] = absl::StrCat(skipped_in_a_row_);
+  values["last_loss"] = absl::StrFormat("%.17g", last_loss_);
   return values;
 }
 
@@ -127,6 +131,10 @@ absl::Status GradientDescent::SetValues(const std::map<std::string, std::string>
         "version");
   }
   stopped_early_ = stopped->second == "1";
+  // Checkpoints of earlier versions lack it; it is for people alone.
+  if (const auto loss = values.find("last_loss"); loss != values.end()) {
+    if (!absl::SimpleAtod(loss->second, &last_loss_)) last_loss_ = 0;
+  }
   return absl::OkStatus();
 }
 
@@ -186,8 +194,15 @@ std::vector<std::span<float>> GradientDescent::StateBuffers() {
   return buffers;
 }
 
+// A checkpoint has validation_ as its metrics, and is never written while a validation is due.
 std::string GradientDescent::StateValues() const {
-  return absl::StrJoin(Values(), "\n", absl::PairFormatter("="));
+  std::map<std::string, std::string> values = Values();
+  values["validation_due"] = absl::StrCat(validation_due_ ? 1 : 0);
+  values["best_is_current"] = absl::StrCat(best_is_current_ ? 1 : 0);
+  for (const auto& [name, value] : validation_) values[name] = absl::StrFormat("%.17g", value);
+  // A rank that skips a step by taking this state can still report it.
+  if (!points_.empty()) values["point"] = absl::Base64Escape(points_.back().SerializeAsString());
+  return absl::StrJoin(values, "\n", absl::PairFormatter("="));
 }
 
 absl::Status GradientDescent::SetStateValues(const std::string& values) {
@@ -195,7 +210,20 @@ absl::Status GradientDescent::SetStateValues(const std::string& values) {
   for (const absl::string_view line : absl::StrSplit(values, '\n', absl::SkipEmpty())) {
     map.insert(std::pair<std::string, std::string>(absl::StrSplit(line, absl::MaxSplits('=', 1))));
   }
-  return SetValues(map);
+  RETURN_IF_ERROR(SetValues(map));
+  validation_due_ = map["validation_due"] == "1";
+  best_is_current_ = map["best_is_current"] == "1";
+  validation_.clear();
+  for (const auto& [name, text] : map) {
+    double value = 0;
+    if (absl::StartsWith(name, "validation/") && absl::SimpleAtod(text, &value)) validation_[name] = value;
+  }
+  v1::MetricPoint point;
+  std::string bytes;
+  if (map.contains("point") && absl::Base64Unescape(map["point"], &bytes) && point.ParseFromString(bytes)) {
+    AddPoint(std::move(point));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace lockstep

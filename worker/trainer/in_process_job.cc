@@ -26,7 +26,7 @@ InProcessJob::~InProcessJob() {
   }
 }
 
-void InProcessJob::StartGeneration(int world) {
+void InProcessJob::StartGeneration(int world, bool abandon) {
   std::lock_guard lock(mutex_);
   ++generation_;
   world_ = world;
@@ -60,6 +60,7 @@ void InProcessJob::StartGeneration(int world) {
     assignment.set_job_directory(options_.directory);
     assignment.set_restore_from(options_.restore_from);
     assignment.set_weights_only(options_.weights_only);
+    assignment.set_abandon(abandon);
     if (!options_.required_profile.device_kind().empty())
       *assignment.mutable_required_profile() = options_.required_profile;
     for (int survivor = 0; survivor < survivors; ++survivor) assignment.add_survivors(survivor);

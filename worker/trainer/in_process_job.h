@@ -35,8 +35,8 @@ class InProcessJob {
   std::function<void(int trainer, const v1::FromTrainer& message)> on_message;
 
   // Starts generation 1 with `world` trainers, or, later, the next generation with all trainers so far as
-  // survivors and new ones up to `world`.
-  void StartGeneration(int world);
+  // survivors and new ones up to `world`. `abandon`: in the middle of a step, as after a failure.
+  void StartGeneration(int world, bool abandon = false);
   void Stop(v1::Stop::Mode mode);
   // Waits until each trainer reported its end; the last status of each, in order of their start.
   std::vector<v1::AssignmentStatus> Wait();

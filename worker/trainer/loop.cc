@@ -1,5 +1,6 @@
 #include "worker/trainer/loop.h"
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
 #include <utility>
@@ -20,9 +21,11 @@ double SecondsBetween(Clock::time_point from, Clock::time_point to) {
 // The loop's numbers in each reduction: how many ranks wish it.
 enum Flag { kChangeOver = 0, kPause = 1, kCancel = 2 };
 
-// How long a rank whose collective broke waits to hear why before it reports the break itself: a peer's death
-// reaches the coordinator through that peer's agent, with its signal and its log, and is the better reason.
-constexpr absl::Duration kWaitForReason = absl::Seconds(10);
+// The collective's way of saying that this generation cannot go on, whatever the reason. Programs do not use
+// these codes.
+bool IsInterruption(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsAborted(status);
+}
 
 }  // namespace
 
@@ -35,20 +38,16 @@ TrainerLoop::TrainerLoop(const Options& options, Mailbox* mailbox, Channel* chan
 
 void TrainerLoop::Run() {
   reporter_.Status(v1::ASSIGNMENT_STATE_STARTING, 0);
-  absl::Status status = RunProgram();
-  const bool stopped = mailbox_->stop() != v1::Stop::MODE_UNSPECIFIED;
-  if (absl::IsUnavailable(status) && !stopped)
-    mailbox_->WaitForOrder(assignment_.generation(), kWaitForReason);
+  const absl::Status status = RunProgram();
+  LeaveGeneration();
   checkpointer_.reset();
   if (status.ok()) return;
   const int64_t step = program_ ? program_->step() : 0;
-  if ((absl::IsAborted(status) || absl::IsUnavailable(status)) &&
-      mailbox_->stop() != v1::Stop::MODE_UNSPECIFIED) {
-    reporter_.Status(v1::ASSIGNMENT_STATE_STOPPED, step);
-    return;
-  }
   spdlog::error("job {}: {}", assignment_.job_name(), std::string(status.message()));
-  reporter_.Status(v1::ASSIGNMENT_STATE_FAILED, step, std::string(status.message()));
+  // A rank that never had the state is no witness against the job: like a process that died.
+  const bool lost = absl::IsDataLoss(status) && program_ && !holds_state_;
+  reporter_.Status(lost ? v1::ASSIGNMENT_STATE_CRASHED : v1::ASSIGNMENT_STATE_FAILED, step,
+                   std::string(status.message()));
 }
 
 absl::Status TrainerLoop::CheckProfile() const {
@@ -64,41 +63,72 @@ absl::Status TrainerLoop::CheckProfile() const {
 absl::Status TrainerLoop::RunProgram() {
   RETURN_IF_ERROR(CheckProfile());
   ASSIGN_OR_RETURN(program_, GradientDescent::Create(assignment_, options_.profile, options_.threads));
-  if (assignment_.survivors().empty() && !assignment_.restore_from().empty()) {
-    ASSIGN_OR_RETURN(const OpenedCheckpoint checkpoint, OpenCheckpoint(assignment_.restore_from()));
-    RETURN_IF_ERROR(program_->Restore(checkpoint, assignment_.weights_only()));
-    spdlog::info("starts from {} (step {})", assignment_.restore_from(), program_->step());
+  if (assignment_.survivors().empty()) {
+    if (!assignment_.restore_from().empty()) {
+      ASSIGN_OR_RETURN(const OpenedCheckpoint checkpoint, OpenCheckpoint(assignment_.restore_from()));
+      RETURN_IF_ERROR(program_->Restore(checkpoint, assignment_.weights_only()));
+      spdlog::info("starts from {} (step {})", assignment_.restore_from(), program_->step());
+    }
+    holds_state_ = true;
   }
   while (true) {
-    RETURN_IF_ERROR(FormGeneration());
-    ASSIGN_OR_RETURN(const Outcome outcome, StepUntilBoundary());
-    switch (outcome) {
-      case Outcome::kDone:
-        return Finish();
-      case Outcome::kPaused:
-        if (checkpointer_) {
-          RETURN_IF_ERROR(Annotate(checkpointer_->WriteNow(*program_),
-                                   "the job was to pause but its checkpoint could not be written"));
-        }
-        reporter_.Step(*program_, times_, /*flush=*/true);
-        reporter_.Status(v1::ASSIGNMENT_STATE_STOPPED, program_->step(), "paused");
-        return absl::OkStatus();
-      case Outcome::kCancelled:
-        reporter_.Step(*program_, times_, /*flush=*/true);
-        reporter_.Status(v1::ASSIGNMENT_STATE_STOPPED, program_->step(), "cancelled");
-        return absl::OkStatus();
-      case Outcome::kNextGeneration: {
-        std::optional<v1::Assignment> next = mailbox_->TakeAssignmentAbove(assignment_.generation());
-        spdlog::info("step {}: changes over to generation {} with {} ranks", program_->step(),
-                     next->generation(), next->world());
-        reporter_.Step(*program_, times_, /*flush=*/true);
-        assignment_ = *std::move(next);
-        reporter_.SetAssignment(assignment_);
-        collective_.reset();
-        break;
+    const absl::StatusOr<Outcome> outcome = RunGeneration();
+    if (!outcome.ok()) {
+      if (!IsInterruption(outcome.status())) return outcome.status();
+      LeaveGeneration();
+      if (AwaitNextGeneration(outcome.status())) {
+        TakeNextGeneration();
+        continue;
       }
+    } else if (*outcome == Outcome::kDone) {
+      return absl::OkStatus();
+    } else if (*outcome == Outcome::kNextGeneration) {
+      spdlog::info("step {}: changes over", program_->step());
+      reporter_.Step(*program_, times_, /*flush=*/true);
+      LeaveGeneration();
+      TakeNextGeneration();
+      continue;
+    } else {
+      if (*outcome == Outcome::kPaused && checkpointer_) {
+        RETURN_IF_ERROR(Annotate(checkpointer_->WriteNow(*program_),
+                                 "the job was to pause but its checkpoint could not be written"));
+      }
+      reporter_.Step(*program_, times_, /*flush=*/true);
     }
+    reporter_.Status(v1::ASSIGNMENT_STATE_STOPPED, program_->step(), "stopped as ordered");
+    return absl::OkStatus();
   }
+}
+
+absl::StatusOr<TrainerLoop::Outcome> TrainerLoop::RunGeneration() {
+  RETURN_IF_ERROR(FormGeneration());
+  RETURN_IF_ERROR(program_->Settle());  // which the generation before may not have come to
+  ASSIGN_OR_RETURN(const Outcome outcome, StepUntilBoundary());
+  if (outcome == Outcome::kDone) RETURN_IF_ERROR(Finish());
+  return outcome;
+}
+
+void TrainerLoop::LeaveGeneration() {
+  mailbox_->Unwatch();
+  collective_.reset();
+}
+
+bool TrainerLoop::AwaitNextGeneration(const absl::Status& cause) {
+  if (!mailbox_->HasAssignmentAbove(assignment_.generation())) {
+    spdlog::warn("step {}: {}; waits for the next generation", program_->step(),
+                 std::string(cause.message()));
+    reporter_.Status(v1::ASSIGNMENT_STATE_INTERRUPTED, holds_state_ ? program_->step() : -1,
+                     std::string(cause.message()));
+  }
+  return mailbox_->WaitForNextGeneration(assignment_.generation());
+}
+
+void TrainerLoop::TakeNextGeneration() {
+  std::optional<v1::Assignment> next = mailbox_->TakeAssignmentAbove(assignment_.generation());
+  spdlog::info("step {}: goes on in generation {} with {} ranks", program_->step(), next->generation(),
+               next->world());
+  assignment_ = *std::move(next);
+  reporter_.SetAssignment(assignment_);
 }
 
 absl::Status TrainerLoop::FormGeneration() {
@@ -111,16 +141,19 @@ absl::Status TrainerLoop::FormGeneration() {
   options.host = options_.host;
   options.spin = assignment_.world() <= static_cast<int>(std::thread::hardware_concurrency());
   const int64_t generation = assignment_.generation();
+  options.given_up = [this, generation] { return mailbox_->IsGivenUp(generation); };
   ASSIGN_OR_RETURN(collective_, MakeCollective(options, [&](const std::string& mine) {
                      reporter_.Rendezvous(mine);
                      return mailbox_->WaitForRendezvous(generation);
                    }));
+  mailbox_->Watch(generation, [collective = collective_.get()] { collective->Abort(); });
   const ShardRange range = ShardsOfRank(shards, options.world, options.rank);
   nodes_ = MaximalNodes(shards, range).size();
   node_sums_.assign(nodes_ * options.n, 0.0f);
   sums_.assign(options.world == 1 ? 0 : options.n, 0.0f);
   RETURN_IF_ERROR(ShareState());
   RETURN_IF_ERROR(program_->Form(collective_.get(), range));
+  if (options.rank != 0) checkpointer_.reset();
   if (options.rank == 0 && !checkpointer_) {
     checkpointer_ =
         std::make_unique<Checkpointer>(assignment_.spec().checkpoint(), CheckpointDirectory(), &reporter_);
@@ -129,16 +162,37 @@ absl::Status TrainerLoop::FormGeneration() {
 }
 
 absl::Status TrainerLoop::ShareState() {
-  if (assignment_.survivors().empty() || assignment_.world() == 1) return absl::OkStatus();
-  const int root = assignment_.survivors(0);
+  const int64_t mine = holds_state_ ? program_->position() : -1;
+  std::vector<int64_t> positions(static_cast<size_t>(assignment_.world()));
+  RETURN_IF_ERROR(collective_->AllGather(&mine, sizeof(mine), positions.data()));
+  const auto furthest = std::max_element(positions.begin(), positions.end());
+  if (*furthest < 0) {
+    return absl::DataLossError("no rank of this generation holds the job's state: its last holder is gone");
+  }
+  if (*std::min_element(positions.begin(), positions.end()) == *furthest) return absl::OkStatus();
+  // Its own state is worth more than half of another's: the sender may die on the way.
+  const bool behind = mine >= 0 && mine < *furthest;
+  RETURN_IF_ERROR(BroadcastState(static_cast<int>(furthest - positions.begin()), behind));
+  holds_state_ = true;
+  return absl::OkStatus();
+}
+
+// Ranks at the position of `root` overwrite each byte with itself.
+absl::Status TrainerLoop::BroadcastState(int root, bool keep_mine_until_complete) {
   std::string values = program_->StateValues();
   uint64_t size = values.size();
   RETURN_IF_ERROR(collective_->Broadcast(&size, sizeof(size), root));
   values.resize(size);
   RETURN_IF_ERROR(collective_->Broadcast(values.data(), size, root));
-  for (const std::span<float> buffer : program_->StateBuffers()) {
-    RETURN_IF_ERROR(collective_->Broadcast(buffer.data(), buffer.size_bytes(), root));
+  const std::vector<std::span<float>> buffers = program_->StateBuffers();
+  std::vector<std::vector<float>> copies;
+  for (const std::span<float> buffer : buffers) {
+    float* to = buffer.data();
+    if (keep_mine_until_complete) to = copies.emplace_back(buffer.size()).data();
+    RETURN_IF_ERROR(collective_->Broadcast(to, buffer.size_bytes(), root));
   }
+  for (size_t i = 0; i < copies.size(); ++i)
+    std::copy(copies[i].begin(), copies[i].end(), buffers[i].begin());
   return program_->SetStateValues(values);
 }
 
@@ -150,7 +204,8 @@ absl::StatusOr<TrainerLoop::Outcome> TrainerLoop::StepUntilBoundary() {
     const Clock::time_point start = Clock::now();
     program_->Contribute(node_sums_.data());
     const v1::Stop::Mode stop = mailbox_->stop();
-    flags[kChangeOver] = mailbox_->HasAssignmentAbove(assignment_.generation()) ? 1.0f : 0.0f;
+    const bool leaves = stop == v1::Stop::MODE_LEAVE;
+    flags[kChangeOver] = leaves || mailbox_->HasAssignmentAbove(assignment_.generation()) ? 1.0f : 0.0f;
     flags[kPause] = stop == v1::Stop::MODE_PAUSE ? 1.0f : 0.0f;
     flags[kCancel] = stop == v1::Stop::MODE_CANCEL ? 1.0f : 0.0f;
     const Clock::time_point computed = Clock::now();
@@ -159,6 +214,7 @@ absl::StatusOr<TrainerLoop::Outcome> TrainerLoop::StepUntilBoundary() {
     const bool change_over = agreed[kChangeOver] == static_cast<float>(assignment_.world());
     const bool pause = agreed[kPause] > 0, cancel = agreed[kCancel] > 0;
     RETURN_IF_ERROR(program_->Complete(sums));
+    RETURN_IF_ERROR(program_->Settle());
     const Clock::time_point completed = Clock::now();
     times_.compute += SecondsBetween(start, computed) + SecondsBetween(summed, completed);
     times_.communication += SecondsBetween(computed, summed);
@@ -168,9 +224,9 @@ absl::StatusOr<TrainerLoop::Outcome> TrainerLoop::StepUntilBoundary() {
     }
     reporter_.Step(*program_, times_, /*flush=*/false);
     if (program_->done()) break;
-    if (cancel) return Outcome::kCancelled;
+    if (cancel) return Outcome::kStopped;
     if (pause) return Outcome::kPaused;
-    if (change_over) return Outcome::kNextGeneration;
+    if (change_over) return leaves ? Outcome::kStopped : Outcome::kNextGeneration;
   }
   return Outcome::kDone;
 }

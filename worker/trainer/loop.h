@@ -1,14 +1,21 @@
 // The trainer's loop: forms a generation, steps until the program is done or the ranks agree to stop or to
 // change over, and reports.
 //
-//   assignment -> prepare -> form -> step ... step -> finish          -> SUCCEEDED
-//                             ^        |-- all ranks hold a newer assignment: form that generation
-//                             |        |-- pause: checkpoint           -> STOPPED
-//                             |        |-- cancel                      -> STOPPED
-//                             +--------+
+//   assignment -> prepare -> form -> share -> step ... step -> finish  -> SUCCEEDED
+//                             ^                |-- all ranks hold a newer assignment: form that generation
+//                             |                |-- ... or are to leave  -> STOPPED (these)
+//                             |                |-- pause: checkpoint    -> STOPPED
+//                             |                |-- cancel               -> STOPPED
+//                             +----------------+
+//                             |                |
+//                             +- INTERRUPTED <-'-- a peer is lost, in any of these phases
 //
 // Agreement costs nothing: each rank adds its wishes to the step's reduction, so that all see the same sums
 // at the same boundary.
+//
+// A lost peer costs the step that was under way. The process and its memory stay: the rank reports
+// INTERRUPTED and waits for the next generation, however long that takes. There the ranks compare how far
+// they came (Program::position), and those that are behind, or new, take the state of one that is furthest.
 #pragma once
 
 #include <memory>
@@ -39,13 +46,20 @@ class TrainerLoop {
   void Run();
 
  private:
-  enum class Outcome { kDone, kNextGeneration, kPaused, kCancelled };
+  enum class Outcome { kDone, kNextGeneration, kPaused, kStopped };
 
   absl::Status RunProgram();
   absl::Status CheckProfile() const;
+  // One generation, from its rendezvous to what ends it.
+  absl::StatusOr<Outcome> RunGeneration();
   absl::Status FormGeneration();
   absl::Status ShareState();
+  absl::Status BroadcastState(int root, bool keep_mine_until_complete);
   absl::StatusOr<Outcome> StepUntilBoundary();
+  void LeaveGeneration();
+  // After the generation broke because of `cause`. False: there is no next one for this rank.
+  bool AwaitNextGeneration(const absl::Status& cause);
+  void TakeNextGeneration();
   absl::Status Finish();
   std::string CheckpointDirectory() const { return assignment_.job_directory() + "/checkpoints"; }
 
@@ -54,6 +68,7 @@ class TrainerLoop {
   Reporter reporter_;
   v1::Assignment assignment_;
   std::unique_ptr<Program> program_;
+  bool holds_state_ = false;  // not yet for a newcomer, until a peer has given it
   std::unique_ptr<Collective> collective_;
   std::unique_ptr<Checkpointer> checkpointer_;  // rank 0 only
   std::vector<float> node_sums_, sums_;         // sums_ is empty where one rank holds the whole sum

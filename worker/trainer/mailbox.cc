@@ -2,7 +2,7 @@
 
 #include <unistd.h>
 
-#include <chrono>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "lockstep/v1/trainer.pb.h"
@@ -37,6 +37,7 @@ void Mailbox::Read() {
       case v1::ToTrainer::kAssignment:
         pending_generation_ = message.assignment().generation();
         assignment_ = std::move(*message.mutable_assignment());
+        AbandonIfBroken();
         break;
       case v1::ToTrainer::kRendezvous:
         rendezvous_ = std::move(*message.mutable_rendezvous());
@@ -75,11 +76,14 @@ std::optional<v1::Assignment> Mailbox::TakeAssignmentAbove(int64_t generation) {
 
 v1::Stop::Mode Mailbox::stop() const { return static_cast<v1::Stop::Mode>(stop_mode_.load()); }
 
+bool Mailbox::IsGivenUp(int64_t generation) const {
+  return pending_generation_ > generation || stop_mode_ == v1::Stop::MODE_CANCEL;
+}
+
 absl::StatusOr<std::vector<std::string>> Mailbox::WaitForRendezvous(int64_t generation) {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [&] {
-    return stop_ != v1::Stop::MODE_UNSPECIFIED || (rendezvous_ && rendezvous_->generation() == generation) ||
-           (assignment_ && assignment_->generation() > generation);
+    return IsGivenUp(generation) || (rendezvous_ && rendezvous_->generation() == generation);
   });
   if (rendezvous_ && rendezvous_->generation() == generation) {
     return std::vector<std::string>(rendezvous_->addresses().begin(), rendezvous_->addresses().end());
@@ -87,11 +91,29 @@ absl::StatusOr<std::vector<std::string>> Mailbox::WaitForRendezvous(int64_t gene
   return absl::AbortedError(absl::StrCat("generation ", generation, " was given up before it formed"));
 }
 
-bool Mailbox::WaitForOrder(int64_t generation, absl::Duration timeout) {
+bool Mailbox::WaitForNextGeneration(int64_t generation) {
   std::unique_lock lock(mutex_);
-  return changed_.wait_for(lock, absl::ToChronoMilliseconds(timeout), [&] {
-    return stop_ != v1::Stop::MODE_UNSPECIFIED || (assignment_ && assignment_->generation() > generation);
-  });
+  const auto ordered = [&] { return assignment_ && assignment_->generation() > generation; };
+  changed_.wait(lock,
+                [&] { return ordered() || stop_ == v1::Stop::MODE_CANCEL || stop_ == v1::Stop::MODE_LEAVE; });
+  return ordered() && stop_ != v1::Stop::MODE_CANCEL;
+}
+
+void Mailbox::Watch(int64_t generation, std::function<void()> abandon) {
+  std::lock_guard lock(mutex_);
+  watched_generation_ = generation;
+  abandon_ = std::move(abandon);
+  AbandonIfBroken();
+}
+
+void Mailbox::Unwatch() {
+  std::lock_guard lock(mutex_);
+  abandon_ = nullptr;
+}
+
+void Mailbox::AbandonIfBroken() {
+  if (!abandon_ || !assignment_ || !assignment_->abandon()) return;
+  if (assignment_->generation() > watched_generation_) std::exchange(abandon_, nullptr)();
 }
 
 }  // namespace lockstep

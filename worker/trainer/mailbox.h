@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -12,7 +13,6 @@
 #include <thread>
 #include <vector>
 
-#include "absl/time/time.h"
 #include "common/base/status.h"
 #include "lockstep/v1/workers.pb.h"
 #include "worker/control/channel.h"
@@ -34,14 +34,22 @@ class Mailbox {
   // MODE_UNSPECIFIED if no stop was ordered. A cancellation overrides a pause.
   v1::Stop::Mode stop() const;
 
-  // Blocks for the addresses of `generation`. ABORTED: a stop or an assignment of a higher generation came
-  // instead.
+  // Nothing can come of `generation` any more: it was cancelled, or a higher one is ordered.
+  bool IsGivenUp(int64_t generation) const;
+  // Blocks for the addresses of `generation`. ABORTED: it is given up.
   absl::StatusOr<std::vector<std::string>> WaitForRendezvous(int64_t generation);
-  // After a collective failed: true as soon as a stop or a higher generation has come, false after `timeout`.
-  bool WaitForOrder(int64_t generation, absl::Duration timeout);
+  // After a collective failed. Blocks until a higher generation is ordered (true), or this rank is to stop
+  // alone: cancelled, or about to leave anyway (false).
+  bool WaitForNextGeneration(int64_t generation);
+
+  // From now on `abandon` is called, at most once and from the reader's thread, when an assignment above
+  // `generation` says that `generation` is broken; at once if one is waiting already. Unwatch: not any more.
+  void Watch(int64_t generation, std::function<void()> abandon);
+  void Unwatch();
 
  private:
   void Read();
+  void AbandonIfBroken();  // REQUIRES: mutex_ is held
 
   Channel* const channel_;
   mutable std::mutex mutex_;
@@ -49,6 +57,8 @@ class Mailbox {
   std::optional<v1::Assignment> assignment_;
   std::optional<v1::RendezvousReady> rendezvous_;
   v1::Stop::Mode stop_ = v1::Stop::MODE_UNSPECIFIED;
+  int64_t watched_generation_ = 0;
+  std::function<void()> abandon_;  // empty: nothing is watched
   std::atomic<int64_t> pending_generation_{0};
   std::atomic<int> stop_mode_{0};
   bool closing_ = false;

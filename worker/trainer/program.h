@@ -1,9 +1,14 @@
 // What trainers run. The loop (generations, rendezvous, stops), the collective, checkpoints and newcomers
 // know a program only through this interface; gradient descent is the first one.
 //
-// Life: Create (from an assignment) -> Restore? -> { Form -> { Contribute -> Complete }* }* -> Finish.
-// All ranks hold the same state between steps; what differs between ranks is only which logical shards they
-// work on.
+// Life: Create (from an assignment) -> Restore? -> { Form -> Settle -> { Contribute -> Complete -> Settle }*
+// }*
+// -> Finish. All ranks hold the same state between steps; what differs between ranks is only which logical
+// shards they work on.
+//
+// Form may come at any time, also after a collective call inside Settle or Finish has failed: a step that was
+// contributed to but not completed is contributed again, Settle and Finish begin anew. So that no rank is
+// left between two states, Complete makes no collective call.
 #pragma once
 
 #include <cstddef>
@@ -44,13 +49,18 @@ class Program {
 
   virtual int64_t step() const = 0;  // steps done
   virtual bool done() const = 0;
+  // Grows with each change of the state. Ranks at the same position hold the same bits; after a failure one
+  // that is behind takes the state of one that is not.
+  virtual int64_t position() const = 0;
 
   // The local part of the next step: (MaximalNodes of the shards, reduction_size()).
   virtual void Contribute(float* node_sums) = 0;
   // The rest of it, from the sum over all shards (scratch afterwards): identical on each rank. A failure
   // fails the job.
   virtual absl::Status Complete(float* sums) = 0;
-  // Did Complete just end a unit (an epoch) after which a checkpoint is natural?
+  // Collective: what a completed step still owes (a validation), if anything.
+  virtual absl::Status Settle() = 0;
+  // Did the last step end a unit (an epoch) after which a checkpoint is natural?
   virtual bool at_natural_boundary() const = 0;
 
   // Where training stands, for people: all fields but the times. Metric points since the last call. Seconds
@@ -70,7 +80,8 @@ class Program {
   virtual std::string StateValues() const = 0;
   virtual absl::Status SetStateValues(const std::string& values) = 0;
 
-  // Collective: after the last step. Rank 0 leaves the model in `model_directory` and returns the result.
+  // Collective: after the last step. Rank 0 leaves the model in `model_directory` and returns the result; no
+  // rank returns before the model is there.
   virtual absl::StatusOr<v1::TrainResult> Finish(const std::string& model_directory) = 0;
 };
 

@@ -100,6 +100,26 @@ TEST_F(TrainerTest, GrowingWhileItRunsGivesTheSameBits) {
   EXPECT_EQ(ends[0].result().model_sha256(), quiet.model_sha256());
 }
 
+TEST_F(TrainerTest, GenerationsThatBreakInTheMiddleOfStepsGiveTheSameBits) {
+  const std::vector<std::string> overrides = {"train.epochs=40", "train.early_stopping={patience: 30}"};
+  const v1::TrainResult quiet = Run(Job("quiet", overrides), 1);
+  InProcessJob job(Job("broken", overrides));
+  std::atomic<int> generations = 1;
+  job.on_message = [&](int trainer, const v1::FromTrainer& message) {
+    if (trainer != 0 || message.status().state() != v1::ASSIGNMENT_STATE_RUNNING) return;
+    if (message.status().step() > 500 || generations == 25) return;
+    // Newcomers among them: they are given the state of whoever is furthest.
+    job.StartGeneration(++generations < 3 ? 2 : 3, /*abandon=*/true);
+  };
+  job.StartGeneration(2);
+  const auto ends = job.Wait();
+  ASSERT_EQ(ends.size(), 3u);
+  EXPECT_GT(generations, 5) << "the job was hardly disturbed";
+  for (const auto& end : ends) EXPECT_EQ(end.state(), v1::ASSIGNMENT_STATE_SUCCEEDED) << end.message();
+  EXPECT_EQ(ends[0].result().model_sha256(), quiet.model_sha256());
+  EXPECT_EQ(ends[0].result().metrics().at("train/loss"), quiet.metrics().at("train/loss"));
+}
+
 TEST_F(TrainerTest, CancelStopsAllRanks) {
   InProcessJob job(Job("cancelled", {"train.epochs=100000"}));
   job.on_message = [&](int, const v1::FromTrainer& message) {
