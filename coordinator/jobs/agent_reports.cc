@@ -139,7 +139,6 @@ void AgentReports::Ended(JobRecord* job, Member* member, const v1::AssignmentSta
       ++counters_.trainer_crashes;
   }
   member->gone = EndText(member->worker, status.rank(), status);
-  spdlog::warn("job {} generation {}: {}", id, status.generation(), member->gone);
   if (status.state() == v1::ASSIGNMENT_STATE_FAILED) job->avoid.insert({member->worker, member->device});
   // The order that followed may have reached the agent after the end: it would begin anew there.
   const WorkerRecord* worker = ledger_->FindWorker(member->worker);
