@@ -53,6 +53,13 @@ std::string CompleteError(const std::vector<std::string>& overrides) {
   return status.ok() ? "(no error)" : std::string(status.message());
 }
 
+TEST(ParseSpec, TextThatIsNoUtf8IsTaken) {
+  EXPECT_EQ(ParseError("name: a\ndataset: { label: d\xEBgit }").substr(0, 58),
+            "job.yaml: byte 27: expected UTF-8 text, got the byte 0xeb ");
+  EXPECT_EQ(ParseError("name: a", {"dataset.label=d\xEBgit"}).substr(0, 41),
+            "--set: byte 15: expected UTF-8 text, got ");
+}
+
 TEST(ParseSpec, ReadsTheDesignsExample) {
   const v1::JobSpec spec = Valid();
   EXPECT_EQ(spec.name(), "digits");

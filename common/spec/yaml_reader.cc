@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "common/spec/spec.h"
 #include "common/spec/text_names.h"
+#include "common/text/utf8.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/duration.pb.h"
 #include "yaml-cpp/yaml.h"
@@ -308,6 +309,8 @@ class Reader {
 
 absl::Status ReadYaml(std::string_view yaml, std::string_view file_name, Message* message) {
   const std::string file(file_name);
+  // yaml-cpp lets any bytes pass; a proto's text must be UTF-8, or no message with it arrives.
+  RETURN_IF_ERROR(Annotate(CountCharacters(yaml).status(), file));
   try {
     const auto documents = YAML::LoadAll(std::string(yaml));
     if (documents.size() > 1) {
@@ -337,6 +340,7 @@ absl::Status ApplyOverride(std::string_view text_view, Message* message) {
     return absl::InvalidArgumentError(
         absl::StrCat(place, ": expected field=value, for example train.epochs=5"));
   }
+  RETURN_IF_ERROR(Annotate(CountCharacters(text).status(), "--set"));
   const Reader reader("", place);
   try {
     const YAML::Node value = YAML::Load(text.substr(equals + 1));

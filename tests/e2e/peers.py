@@ -35,11 +35,15 @@ class Peer:
     arguments and results that JSON holds."""
 
     SERVE = """
-import json, sys
+import json, sys, traceback
 answers, sys.stdout = sys.stdout, sys.stderr
 for line in sys.stdin:
     name, arguments = json.loads(line)
-    print(json.dumps(globals()[name](*arguments)), file=answers, flush=True)
+    try:
+        answer = {"result": globals()[name](*arguments)}
+    except Exception:
+        answer = {"error": traceback.format_exc()}
+    print(json.dumps(answer), file=answers, flush=True)
 """
 
     def __init__(self, packages, script):
@@ -55,7 +59,10 @@ for line in sys.stdin:
         if not answer:
             self._errors.seek(0)
             raise AssertionError(f"the peer failed with exit code {self._process.wait()}:\n{self._errors.read()[-4000:]}")
-        return json.loads(answer)
+        answer = json.loads(answer)
+        if "error" in answer:
+            raise AssertionError(f"the peer's {name} failed:\n{answer['error'][-4000:]}")
+        return answer["result"]
 
     def close(self):
         self._process.stdin.close()

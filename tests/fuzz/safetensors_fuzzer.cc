@@ -27,7 +27,10 @@ void Read(std::string_view file) {
     for (int64_t i = 0; i < *size; ++i) sum += data[i];
     bytes += static_cast<size_t>(*size);
   }
-  FUZZ_CHECK(bytes <= file.size());
+  uint64_t header = 0;
+  for (int i = 7; i >= 0; --i)
+    header = header << 8 | static_cast<unsigned char>(file[static_cast<size_t>(i)]);
+  FUZZ_CHECK(8 + header + bytes == file.size());
   FUZZ_CHECK(sum <= 255 * bytes);
 }
 

@@ -7,7 +7,6 @@
 #include "tests/fuzz/fuzz.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  // Deeper than any spec needs would be found by the limit of a real spec's length alone.
   auto spec = lockstep::ParseSpec({reinterpret_cast<const char*>(data), size}, "fuzz.yaml", "", {});
   if (!spec.ok() || !lockstep::CompleteSpec(&*spec).ok()) return 0;
   const auto again = lockstep::ParseSpec(lockstep::SpecToYaml(*spec), "again.yaml", "", {});
