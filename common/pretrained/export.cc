@@ -87,12 +87,26 @@ std::vector<float> AppendMissingBiases(const SafetensorsFile& file, std::vector<
   return zeros;  // moved: the views stay good
 }
 
+absl::Status WriteJson(const std::string& path, const nlohmann::json& json) {
+  std::ofstream file(path);
+  file << json.dump(2) << "\n";
+  file.close();
+  return file ? absl::OkStatus() : absl::ResourceExhaustedError(absl::StrCat(path, " cannot be written"));
+}
+
 // Byte pairs go along as vocab.json and merges.txt; characters have no form there.
 absl::Status ExportTokenizer(const std::string& model, const std::string& output) {
   const auto tokenizer = LoadTokenizer(model);
   if (!tokenizer.ok()) return absl::OkStatus();  // a model of token shards brings none
   const auto* pairs = dynamic_cast<const BytePairTokenizer*>(tokenizer->get());
-  return pairs == nullptr ? absl::OkStatus() : pairs->Save(output);
+  if (pairs == nullptr) return absl::OkStatus();
+  RETURN_IF_ERROR(pairs->Save(output));
+  // Without its class and with special tokens of its own, transformers would guess by the model and add ids
+  // to the vocabulary.
+  return WriteJson(output + "/tokenizer_config.json", {{"tokenizer_class", "GPT2Tokenizer"},
+                                                       {"bos_token", nullptr},
+                                                       {"eos_token", nullptr},
+                                                       {"unk_token", nullptr}});
 }
 
 }  // namespace
@@ -132,11 +146,8 @@ absl::Status ExportHuggingFace(const std::string& model, const std::string& outp
   }
   const std::vector<float> zeros = gpt ? AppendMissingBiases(file, &tensors) : std::vector<float>();
   RETURN_IF_ERROR(WriteSafetensors(output + "/model.safetensors", tensors, {{"format", "pt"}}));
-  std::ofstream config(output + "/config.json");
-  config << (gpt ? GptConfig(spec.model().gpt(), file) : LlamaConfig(spec.model().llama(), file)).dump(2)
-         << "\n";
-  config.close();
-  if (!config) return absl::ResourceExhaustedError(absl::StrCat(output, "/config.json cannot be written"));
+  RETURN_IF_ERROR(WriteJson(output + "/config.json", gpt ? GptConfig(spec.model().gpt(), file)
+                                                         : LlamaConfig(spec.model().llama(), file)));
   return ExportTokenizer(model, output);
 }
 

@@ -124,9 +124,16 @@ absl::StatusOr<std::pair<std::string, std::string>> TokenizerFiles(const std::st
   const fs::path merges = vocabulary.parent_path() / kMergesFile;
   for (const fs::path& file : {vocabulary, merges}) {
     if (fs::exists(file, error)) continue;
-    return absl::NotFoundError(absl::StrCat(file.string(),
-                                            ": no such file; a tokenizer is vocab.json with "
-                                            "merges.txt beside it (`lockstep tokenizer train` makes both)"));
+    const std::string folder = vocabulary.parent_path().string();
+    const std::string advice =
+        fs::exists(vocabulary.parent_path() / "tokenizer.json", error)
+            ? absl::StrCat(
+                  "the tokenizer.json there gives both: python3 -c \"from tokenizers import Tokenizer as T; "
+                  "T.from_file('",
+                  folder, "/tokenizer.json').model.save('", folder, "')\"")
+            : "`lockstep tokenizer train` makes both";
+    return absl::NotFoundError(absl::StrCat(
+        file.string(), ": no such file; a tokenizer is vocab.json with merges.txt beside it (", advice, ")"));
   }
   return std::pair(vocabulary.string(), merges.string());
 }

@@ -37,6 +37,10 @@ def logits(folder, prompts):
     with torch.no_grad():
         return [model(torch.tensor([ids])).logits[0, -1].tolist() for ids in prompts]
 
+def encode(folder, text):
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    return len(tokenizer), tokenizer(text).input_ids
+
 # The number of parameters, and the largest difference between two of one name.
 def compare(*folders):
     one, two = [dict(load(folder).named_parameters()) for folder in folders]
@@ -99,8 +103,8 @@ class Transformers(EndToEndTest):
         self.peer.call("make", str(folder), config, most, dtype)
         return folder
 
-    def exported(self, folder):
-        output = self.folder / "exported"
+    def exported(self, folder, name="exported"):
+        output = self.folder / name
         self.shared.lockstep("export", folder, "--output", output)
         return output
 
@@ -156,6 +160,17 @@ class Transformers(EndToEndTest):
 
     def test_our_tied_llama_is_exported(self):
         self.assertExportedAsWeCompute({"llama": llama(tie_weights=True)})
+
+    def test_our_byte_pairs_go_along(self):
+        for name, model in (("gpt", gpt()), ("llama", llama())):
+            spec = self.spec({name: model})
+            spec["dataset"]["text"] = {"tokenizer": {"bpe": {"vocabulary": 290}}}
+            ours = self.model(spec)
+            text = "zebra jumps. \n quiz é"
+            ids = subprocess.run([BIN / "lockstep", "tokenizer", "encode", "--tokenizer", ours], input=text, text=True,
+                                 capture_output=True, check=True).stdout
+            exported = self.exported(ours, name)
+            self.assertEqual(self.peer.call("encode", str(exported), text), [290, list(map(int, ids.split()))])
 
     def test_a_model_that_only_looks_like_theirs_is_refused(self):
         theirs = self.make(hugging_face_llama())
