@@ -53,6 +53,10 @@ std::string CompleteError(const std::vector<std::string>& overrides) {
   return status.ok() ? "(no error)" : std::string(status.message());
 }
 
+TEST(ParseSpec, TextOfEndlessDocumentsFillsTheMemory) {
+  EXPECT_EQ(ParseError(",,{{"), "job.yaml: expected one YAML document, got several (separated by ---)");
+}
+
 TEST(ParseSpec, TextThatIsNoUtf8IsTaken) {
   EXPECT_EQ(ParseError("name: a\ndataset: { label: d\xEBgit }").substr(0, 58),
             "job.yaml: byte 27: expected UTF-8 text, got the byte 0xeb ");
@@ -179,7 +183,7 @@ TEST(ParseSpec, BrokenYamlIsAStatusWithALine) {
               AllOf(StartsWith("job.yaml:"), HasSubstr("not valid YAML")));
   EXPECT_THAT(ParseError("a: b: c\n"), HasSubstr("not valid YAML"));
   EXPECT_THAT(ParseError("name: *nobody\n"), HasSubstr("not valid YAML"));
-  EXPECT_THAT(ParseError("a: 1\n---\nb: 2\n"), HasSubstr("one YAML document, got 2"));
+  EXPECT_THAT(ParseError("a: 1\n---\nb: 2\n"), HasSubstr("one YAML document, got several"));
   EXPECT_THAT(ParseError(""), HasSubstr("is empty"));
   EXPECT_THAT(ParseError("# nothing\n"), HasSubstr("is empty"));
   EXPECT_THAT(ParseError("? [a]\n: 1\n"), HasSubstr("expected a field name, got a list"));

@@ -4,6 +4,7 @@
 #include <limits>
 #include <map>
 #include <set>
+#include <sstream>
 #include <vector>
 
 #include "absl/strings/numbers.h"
@@ -16,6 +17,7 @@
 #include "common/text/utf8.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/duration.pb.h"
+#include "yaml-cpp/eventhandler.h"
 #include "yaml-cpp/yaml.h"
 
 namespace lockstep {
@@ -305,6 +307,30 @@ class Reader {
   std::string fixed_place_;
 };
 
+// Takes a document and keeps nothing.
+class Ignore : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {
+  }
+  void OnMapEnd() override {}
+};
+
+// yaml-cpp's LoadAll finds documents without end, and fills the memory with them, in a text such as ",".
+bool HasSeveralDocuments(const std::string& text) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  Ignore ignore;
+  return parser.HandleNextDocument(ignore) && parser.HandleNextDocument(ignore);
+}
+
 }  // namespace
 
 absl::Status ReadYaml(std::string_view yaml, std::string_view file_name, Message* message) {
@@ -312,17 +338,18 @@ absl::Status ReadYaml(std::string_view yaml, std::string_view file_name, Message
   // yaml-cpp lets any bytes pass; a proto's text must be UTF-8, or no message with it arrives.
   RETURN_IF_ERROR(Annotate(CountCharacters(yaml).status(), file));
   try {
-    const auto documents = YAML::LoadAll(std::string(yaml));
-    if (documents.size() > 1) {
+    const std::string text(yaml);
+    if (HasSeveralDocuments(text)) {
       return absl::InvalidArgumentError(
-          absl::StrCat(file, ": expected one YAML document, got ", documents.size(), " (separated by ---)"));
+          absl::StrCat(file, ": expected one YAML document, got several (separated by ---)"));
     }
-    if (documents.empty() || documents[0].IsNull()) {
+    const YAML::Node document = YAML::Load(text);
+    if (document.IsNull()) {
       return absl::InvalidArgumentError(
           absl::StrCat(file, ": is empty; expected a mapping with ",
                        absl::StrJoin(FieldTexts(*message->GetDescriptor()), ", ")));
     }
-    return Reader(file, "").ReadMessage(documents[0], "", message);
+    return Reader(file, "").ReadMessage(document, "", message);
   } catch (const YAML::Exception& e) {
     // Line and column are absent from some of yaml-cpp's errors.
     return absl::InvalidArgumentError(e.mark.is_null() ? absl::StrCat(file, ": not valid YAML: ", e.msg)
