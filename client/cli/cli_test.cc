@@ -118,6 +118,17 @@ TEST_F(CliTest, WaitGivesUpAfterItsTimeout) {
   EXPECT_EQ(Lockstep({"wait", "j1", "--for", "running", "--timeout", "1m"}).code, kExitSucceeded);
 }
 
+TEST_F(CliTest, ScaleSaysOnHowManyWorkersTheJobIsToRun) {
+  fake_.AddJob("j1", {FakeJob("j1", v1::JOB_STATE_RUNNING)});
+  const Result result = Lockstep({"scale", "j1", "--workers", "3"});
+  EXPECT_EQ(result.code, kExitSucceeded);
+  EXPECT_EQ(result.out, "running\n");
+  EXPECT_THAT(result.err, HasSubstr("it is to run on 3 workers"));
+  EXPECT_EQ(Lockstep({"scale", "j1"}).code, kExitUsage);
+  EXPECT_EQ(Lockstep({"scale", "j1", "--workers", "0"}).code, kExitUsage);
+  EXPECT_EQ(Lockstep({"scale", "nobody", "--workers", "1"}).code, kExitNotFound);
+}
+
 TEST_F(CliTest, UnknownJobsAreNotFound) {
   for (const char* command : {"describe", "logs", "wait", "cancel", "pause", "plot", "download"}) {
     const Result result = Lockstep({command, "nobody"});
@@ -155,9 +166,9 @@ TEST_F(CliTest, EveryHelpHasExamplesOfItsCommand) {
   const Result help = Lockstep({"--help"});
   EXPECT_EQ(help.code, 0);
   for (const char* command :
-       {"run",      "submit", "jobs",      "describe",    "logs",       "plot",   "wait",
-        "cancel",   "pause",  "resume",    "checkpoints", "download",   "models", "datasets",
-        "generate", "export", "tokenizer", "workers",     "completion", "version"}) {
+       {"run",      "submit",   "jobs",   "describe",  "logs",        "plot",       "wait",
+        "cancel",   "pause",    "scale",  "resume",    "checkpoints", "download",   "models",
+        "datasets", "generate", "export", "tokenizer", "workers",     "completion", "version"}) {
     EXPECT_THAT(help.out, HasSubstr(std::string("\n  ") + command + " "));
     const Result result = Lockstep({command, "--help"});
     EXPECT_EQ(result.code, 0);

@@ -13,6 +13,7 @@ std::vector<std::unique_ptr<Command>> AllCommands() {
   commands.push_back(MakeWaitCommand());
   commands.push_back(MakeCancelCommand());
   commands.push_back(MakePauseCommand());
+  commands.push_back(MakeScaleCommand());
   commands.push_back(MakeResumeCommand());
   commands.push_back(MakeCheckpointsCommand());
   commands.push_back(MakeDownloadCommand());

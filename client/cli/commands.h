@@ -15,6 +15,7 @@ std::unique_ptr<Command> MakeLogsCommand();
 std::unique_ptr<Command> MakeWaitCommand();
 std::unique_ptr<Command> MakeCancelCommand();
 std::unique_ptr<Command> MakePauseCommand();
+std::unique_ptr<Command> MakeScaleCommand();
 std::unique_ptr<Command> MakeResumeCommand();
 std::unique_ptr<Command> MakeWorkersCommand();
 std::unique_ptr<Command> MakeCheckpointsCommand();

@@ -70,6 +70,15 @@ absl::StatusOr<v1::Job> Client::PauseJob(const std::string& job) {
   return JobCall(connection_.get(), &v1::Jobs::Stub::PauseJob, job);
 }
 
+absl::StatusOr<v1::Job> Client::ScaleJob(const std::string& job, int workers) {
+  v1::ScaleJobRequest request;
+  request.set_job(job);
+  request.set_workers(workers);
+  ASSIGN_OR_RETURN(v1::ScaleJobResponse response,
+                   Unary<v1::Jobs>(connection_.get(), &v1::Jobs::Stub::ScaleJob, request));
+  return std::move(*response.mutable_job());
+}
+
 absl::StatusOr<v1::Job> Client::ResumeJob(const std::string& job) {
   return JobCall(connection_.get(), &v1::Jobs::Stub::ResumeJob, job);
 }

@@ -43,6 +43,7 @@ class Client {
   absl::StatusOr<v1::ListJobsResponse> ListJobs(const std::vector<v1::JobState>& states, int limit);
   absl::StatusOr<v1::Job> CancelJob(const std::string& job);
   absl::StatusOr<v1::Job> PauseJob(const std::string& job);
+  absl::StatusOr<v1::Job> ScaleJob(const std::string& job, int workers);
   absl::StatusOr<v1::Job> ResumeJob(const std::string& job);
   absl::StatusOr<v1::ListCheckpointsResponse> ListCheckpoints(const std::string& job);
   absl::StatusOr<v1::ListWorkersResponse> ListWorkers();

@@ -118,6 +118,13 @@ struct FakeCoordinator::Impl final : v1::Jobs::Service, v1::Models::Service {
     return LastState(request->job(), response);
   }
 
+  grpc::Status ScaleJob(grpc::ServerContext*, const v1::ScaleJobRequest* request,
+                        v1::ScaleJobResponse* response) override {
+    const grpc::Status status = LastState(request->job(), response);
+    response->mutable_job()->set_workers_wanted(request->workers());
+    return status;
+  }
+
   grpc::Status CancelJob(grpc::ServerContext*, const v1::CancelJobRequest* request,
                          v1::CancelJobResponse* response) override {
     if (const auto status = LastState(request->job(), response); !status.ok()) return status;

@@ -53,6 +53,15 @@ absl::Status CompleteWorkers(int logical_shards, v1::WorkersSpec* workers) {
     return Invalid("workers.max", absl::StrCat("expected at least workers.min (", workers->min(), "), got ",
                                                workers->max()));
   }
+  if (!workers->has_silence()) workers->mutable_silence()->set_seconds(5);
+  if (workers->silence().seconds() < 1) {
+    return Invalid("workers.silence",
+                   "expected at least 1s: a busy machine may keep a trainer waiting for less");
+  }
+  if (workers->has_step_limit()) {
+    RETURN_IF_ERROR(Positive("workers.step_limit", static_cast<double>(workers->step_limit().seconds()) +
+                                                       1e-9 * workers->step_limit().nanos()));
+  }
   if (workers->max() > logical_shards) {
     return Invalid(
         "workers.max",

@@ -47,7 +47,8 @@ TEST(MessageToJson, IsWhatPeopleExpectOfEnumsTimesAndNumbers) {
     "test/loss": 0.25
   },
   "pause_requested": false,
-  "cancel_requested": false
+  "cancel_requested": false,
+  "workers_wanted": 0
 }
 )");
 }
@@ -73,6 +74,7 @@ metrics:
   test/loss: 0.25
 pause_requested: false
 cancel_requested: false
+workers_wanted: 0
 )");
 }
 

@@ -83,7 +83,7 @@ TEST(ParseSpec, UnknownFieldNamesLinePathAndNearest) {
 
 TEST(ParseSpec, UnknownFieldWithoutANearNameListsThoseThatExist) {
   EXPECT_EQ(ParseError("workers: { zebra: 1 }"),
-            "job.yaml:1: workers.zebra: unknown field; expected one of min, max");
+            "job.yaml:1: workers.zebra: unknown field; expected one of min, max, silence, step_limit");
   EXPECT_EQ(ParseError("model:\n  linear: { width: 3 }"),
             "job.yaml:2: model.linear.width: unknown field; no fields are expected here");
 }
@@ -106,8 +106,9 @@ TEST(ParseSpec, WrongTypesSayExpectedAndGot) {
             "job.yaml:1: model.mlp.hidden: expected a list such as [128, 64], got '64'");
   EXPECT_EQ(ParseError("model: { mlp: { hidden: [64, wide] } }"),
             "job.yaml:1: model.mlp.hidden[1]: expected an integer, got 'wide'");
-  EXPECT_THAT(ParseError("workers: 4"),
-              StartsWith("job.yaml:1: workers: expected a mapping with min, max, got '4'"));
+  EXPECT_THAT(
+      ParseError("workers: 4"),
+      StartsWith("job.yaml:1: workers: expected a mapping with min, max, silence, step_limit, got '4'"));
   EXPECT_THAT(ParseError("- a\n- b"), HasSubstr("expected a mapping with name, dataset, model"));
 }
 
@@ -281,6 +282,18 @@ TEST(CompleteSpec, MaxFollowsMin) {
   auto spec = *Parse("dataset: { path: a }\nmodel: { softmax: }\nworkers: { min: 3 }");
   ASSERT_TRUE(CompleteSpec(&spec).ok());
   EXPECT_EQ(spec.workers().max(), 3);
+}
+
+TEST(CompleteSpec, ATrainersSilenceIsFiveSecondsUnlessTheSpecSaysMore) {
+  v1::JobSpec spec = Valid();
+  ASSERT_TRUE(CompleteSpec(&spec).ok());
+  EXPECT_EQ(spec.workers().silence().seconds(), 5);
+  EXPECT_FALSE(spec.workers().has_step_limit());
+  spec.mutable_workers()->mutable_silence()->set_seconds(0);
+  EXPECT_THAT(std::string(CompleteSpec(&spec).message()), HasSubstr("workers.silence: expected at least 1s"));
+  spec = Valid();
+  spec.mutable_workers()->mutable_step_limit()->set_seconds(-3);
+  EXPECT_THAT(std::string(CompleteSpec(&spec).message()), HasSubstr("workers.step_limit"));
 }
 
 struct Case {

@@ -132,6 +132,7 @@ void AgentReports::Ended(JobRecord* job, Member* member, const v1::AssignmentSta
       return;
     case v1::ASSIGNMENT_STATE_FAILED:
       if (job->stepped && !member->holds_state) break;  // a newcomer: its device cannot serve this job
+      if (ledger_->FindWorker(member->worker)->state == v1::WORKER_STATE_DRAINING) break;
       spdlog::warn("job {} generation {}: {}", id, status.generation(),
                    EndText(member->worker, status.rank(), status));
       return generations_->Fail(ledger_->EditJob(id), EndText(member->worker, status.rank(), status));

@@ -208,8 +208,7 @@ void AgentSessions::Drain(const std::string& name) {
     }
     const int left = static_cast<int>(job->members.size() - leaving.size());
     const bool steady = job->state() == v1::JOB_STATE_RUNNING && !job->growing() && !job->broken;
-    if (steady && job->stop == v1::Stop::MODE_UNSPECIFIED &&
-        left >= std::max(1, job->stored.job.spec().workers().min())) {
+    if (steady && job->stop == v1::Stop::MODE_UNSPECIFIED && left >= LeastWorkers(job->stored.job)) {
       generations_->Reshape(id, leaving, {});
     } else if (steady) {
       job->requeue_when_stopped = true;

@@ -55,6 +55,13 @@ void Controller::Pause(std::string job, JobCallback done) {
   });
 }
 
+void Controller::Scale(std::string job, int workers, JobCallback done) {
+  impl_->PostCall(std::move(done),
+                  [impl = impl_.get(), job = std::move(job), workers](const JobCallback& callback) {
+                    impl->commands.Scale(job, workers, callback);
+                  });
+}
+
 // Verifying checkpoints takes long and belongs to the caller's thread; it also gives the caller the error.
 void Controller::Resume(std::string job, JobCallback done) {
   std::optional<Restore> restore;

@@ -73,6 +73,7 @@ class Controller {
   void Cancel(std::string job, JobCallback done);
   void Pause(std::string job, JobCallback done);
   void Resume(std::string job, JobCallback done);
+  void Scale(std::string job, int workers, JobCallback done);
 
   absl::StatusOr<v1::Job> GetJob(const std::string& id_or_name);
   absl::StatusOr<v1::ListJobsResponse> ListJobs(const v1::ListJobsRequest& request);

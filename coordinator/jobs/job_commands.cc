@@ -115,6 +115,30 @@ void JobCommands::Pause(const std::string& id_or_name, const Controller::JobCall
   Answer(*id, done);
 }
 
+void JobCommands::Scale(const std::string& id_or_name, int workers, const Controller::JobCallback& done) {
+  auto id = ledger_->ResolveJob(id_or_name);
+  if (!id.ok()) return Refuse(id.status(), done);
+  auto job = ledger_->LoadJob(*id);
+  if (!job.ok()) return Refuse(job.status(), done);
+  v1::Job& stored = (*job)->stored.job;
+  if (IsFinal((*job)->state())) {
+    return Refuse(absl::FailedPreconditionError(
+                      absl::StrCat("job ", *id, " cannot be scaled: it is ", JobStateName((*job)->state()))),
+                  done);
+  }
+  const int most = std::max(1, stored.spec().train().logical_shards());
+  if (workers < 1 || workers > most) {
+    return Refuse(
+        absl::InvalidArgumentError(absl::StrCat(
+            "job ", *id, " cannot run on ", workers, " workers: expected 1 to ", most,
+            ", the number of its logical shards (train.logical_shards): a shard is one worker's work")),
+        done);
+  }
+  stored.set_workers_wanted(workers);
+  ledger_->WantSchedule();
+  Answer(*id, done);
+}
+
 void JobCommands::Resume(const std::string& id_or_name, const std::optional<Restore>& restore,
                          const std::function<void(const std::string&)>& resolve,
                          const Controller::JobCallback& done) {

@@ -27,6 +27,7 @@ class JobCommands {
   void Submit(const Submission& submission, const Controller::JobCallback& done);
   void Cancel(const std::string& job, const Controller::JobCallback& done);
   void Pause(const std::string& job, const Controller::JobCallback& done);
+  void Scale(const std::string& job, int workers, const Controller::JobCallback& done);
   // `restore` is what the caller found for it; without one the newest checkpoint is looked for meanwhile.
   void Resume(const std::string& job, const std::optional<Restore>& restore,
               const std::function<void(const std::string&)>& resolve, const Controller::JobCallback& done);

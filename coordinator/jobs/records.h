@@ -1,6 +1,7 @@
 // What the control thread knows of a job and of a worker beyond what is stored.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <set>
@@ -40,6 +41,12 @@ struct Slot {
   std::string device;
   friend auto operator<=>(const Slot&, const Slot&) = default;
 };
+
+// What the spec says, unless somebody scaled the job to fewer.
+inline int LeastWorkers(const v1::Job& job) {
+  const int least = std::max(1, job.spec().workers().min());
+  return job.workers_wanted() > 0 ? std::min(least, job.workers_wanted()) : least;
+}
 
 struct JobRecord {
   StoredJob stored;

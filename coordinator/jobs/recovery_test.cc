@@ -249,6 +249,55 @@ TEST_F(RecoveryTest, ADrainingWorkerLeavesAtABoundaryAndTheOthersChangeOver) {
   EXPECT_EQ(controller_->Snapshot().devices_busy, 1);
 }
 
+TEST_F(RecoveryTest, AJobIsScaledDownAtABoundaryAndUpAgain) {
+  Run(2);  // fewer than the spec's minimum may be asked for
+  EXPECT_EQ(Scale(job_, 1)->workers_wanted(), 1);
+  EXPECT_EQ(second_.NextStop().mode(), v1::Stop::MODE_LEAVE);
+  const v1::Assignment alone = first_.NextAssignment();
+  EXPECT_FALSE(alone.abandon());
+  second_.Report(two_, v1::ASSIGNMENT_STATE_STOPPED);
+  first_.Address(alone);
+  first_.Report(alone, v1::ASSIGNMENT_STATE_RUNNING);
+  WaitFor(job_, [](const v1::Job& now) { return now.reason() == "running on 1 device"; });
+  FakeAgent third(controller_.get(), "w3", 1);
+  third.Join();
+  ASSERT_TRUE(Scale(job_, 3).ok());
+  EXPECT_EQ(second_.NextAssignment().world(), 3);
+  EXPECT_EQ(third.NextAssignment().generation(), 3);
+}
+
+TEST_F(RecoveryTest, AHigherPriorityTakesDevicesByShrinkingOthers) {
+  Run(1);
+  const std::string urgent = SubmitId(Spec(1, 1, 10, "urgent"));
+  EXPECT_EQ(second_.NextStop().mode(), v1::Stop::MODE_LEAVE);
+  second_.Report(two_, v1::ASSIGNMENT_STATE_STOPPED);
+  EXPECT_EQ(second_.NextAssignment().job_id(), urgent);
+  EXPECT_EQ(StateOf(job_), v1::JOB_STATE_RUNNING);
+}
+
+TEST_F(RecoveryTest, ScalingBeyondTheShardsOrAFinalJobIsRefused) {
+  Run(1);
+  EXPECT_EQ(Scale(job_, 0).status().code(), absl::StatusCode::kInvalidArgument);
+  const auto nine = Scale(job_, 9).status();
+  EXPECT_EQ(nine.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(nine.message()), HasSubstr("expected 1 to 8"));
+  first_.Succeed(one_);
+  WaitState(job_, v1::JOB_STATE_SUCCEEDED);
+  EXPECT_EQ(Scale(job_, 1).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(Scale("nobody", 1).status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(RecoveryTest, AnOrderThatADrainingWorkerRefusesDoesNotFailTheJob) {
+  job_ = SubmitId(Spec(2, 2));
+  const v1::Assignment one = first_.NextAssignment(), two = second_.NextAssignment();
+  second_.SendDrain();
+  second_.Report(two, v1::ASSIGNMENT_STATE_FAILED);
+  FakeAgent third(controller_.get(), "w3", 1);
+  third.Join();
+  first_.Report(one, v1::ASSIGNMENT_STATE_STOPPED);
+  EXPECT_EQ(third.NextAssignment().job_id(), job_);
+}
+
 TEST_F(RecoveryTest, ACancelledJobIsNotRecovered) {
   Run(2);
   ASSERT_TRUE(Cancel(job_).ok());

@@ -9,12 +9,23 @@
 namespace lockstep {
 namespace {
 
+// Its job has been told to give the device back.
+bool IsLeaving(const Ledger& ledger, const std::string& id, const Slot& slot) {
+  const JobRecord* job = ledger.FindJob(id);
+  return job != nullptr && std::any_of(job->leaving.begin(), job->leaving.end(), [&](const Member& member) {
+           return Slot{member.worker, member.device} == slot;
+         });
+}
+
 std::vector<SchedulerDevice> ReadyDevices(const Ledger& ledger) {
   std::vector<SchedulerDevice> devices;
   for (const auto& [name, worker] : ledger.workers()) {
     if (worker.state != v1::WORKER_STATE_READY || worker.session == 0 || !worker.storage_known) continue;
     for (const v1::Device& device : worker.devices) {
-      devices.push_back({name, device.id(), device.profile(), worker.holds.count(device.id()) == 0});
+      const auto hold = worker.holds.find(device.id());
+      const bool free = hold == worker.holds.end();
+      const bool leaving = !free && IsLeaving(ledger, hold->second.job, {name, device.id()});
+      devices.push_back({name, device.id(), device.profile(), free, leaving});
     }
   }
   return devices;
@@ -25,8 +36,9 @@ SchedulerJob Describe(const JobRecord& job) {
   SchedulerJob out;
   out.id = stored.id();
   out.priority = stored.spec().priority();
-  out.min = std::max(1, stored.spec().workers().min());
-  out.max = std::max(out.min, stored.spec().workers().max());
+  out.min = LeastWorkers(stored);
+  out.max = stored.workers_wanted() > 0 ? stored.workers_wanted()
+                                        : std::max(out.min, stored.spec().workers().max());
   out.reproducible = stored.spec().reproducible();
   out.held = static_cast<int>(job.members.size());
   out.broken = job.broken;
@@ -45,7 +57,7 @@ const v1::NumericProfile* ProfileInUse(const Ledger& ledger, const JobRecord& jo
   return nullptr;
 }
 
-bool MayGrow(const JobRecord& job) {
+bool MayChangeSize(const JobRecord& job) {
   return job.state() == v1::JOB_STATE_RUNNING && !job.growing() && job.stop == v1::Stop::MODE_UNSPECIFIED &&
          !job.broken && !job.members.empty() &&
          std::all_of(job.members.begin(), job.members.end(),
@@ -56,18 +68,24 @@ bool MayGrow(const JobRecord& job) {
 
 void RunScheduling(Ledger* ledger, Generations* generations) {
   const SchedulerOptions options;
+  const std::vector<SchedulerDevice> devices = ReadyDevices(*ledger);
   std::vector<SchedulerJob> queued, running;
   for (const JobRecord* job : ledger->Queue(options.considered)) {
     if (job->stored.restore_from != kNewestCheckpoint) queued.push_back(Describe(*job));
   }
   for (const auto& [id, job] : ledger->jobs()) {
-    if (!job.broken && !MayGrow(job)) continue;
+    if (!job.broken && !MayChangeSize(job)) continue;
     SchedulerJob described = Describe(job);
     if (described.pinned == nullptr) described.pinned = ProfileInUse(*ledger, job);
+    for (const Member& member : job.members) {
+      const auto found = std::find_if(devices.begin(), devices.end(), [&](const SchedulerDevice& device) {
+        return device.worker == member.worker && device.device == member.device;
+      });
+      described.devices.push_back(found == devices.end() ? -1 : static_cast<int>(found - devices.begin()));
+    }
     (job.broken ? queued : running).push_back(std::move(described));
   }
   if (queued.empty() && running.empty()) return;
-  const std::vector<SchedulerDevice> devices = ReadyDevices(*ledger);
   const Decisions decisions = Schedule(std::move(queued), std::move(running), devices, options);
 
   const auto slots = [&devices](const Placement& placement) {
@@ -77,6 +95,14 @@ void RunScheduling(Ledger* ledger, Generations* generations) {
   };
   for (const Placement& start : decisions.starts) generations->Start(start.job, slots(start));
   for (const Placement& mend : decisions.mends) generations->Mend(mend.job, slots(mend));
+  for (const Shrink& shrink : decisions.shrinks) {
+    std::vector<Slot> leaving;
+    for (const int rank : shrink.ranks) {
+      const Member& member = ledger->FindJob(shrink.job)->members[rank];
+      leaving.push_back({member.worker, member.device});
+    }
+    generations->Reshape(shrink.job, leaving, {});
+  }
   for (const Placement& grow : decisions.grows) generations->Reshape(grow.job, {}, slots(grow));
   for (const WaitReason& wait : decisions.waits) {
     const JobRecord* job = ledger->FindJob(wait.job);

@@ -297,6 +297,7 @@ class ControllerTest : public ::testing::Test {
     spec.mutable_workers()->set_max(max);
     spec.set_priority(priority);
     spec.set_reproducible(true);
+    spec.mutable_train()->set_logical_shards(8);
     return spec;
   }
   static v1::Dataset TheDataset() {
@@ -332,6 +333,9 @@ class ControllerTest : public ::testing::Test {
   }
   Result Pause(const std::string& job) {
     return Await([&](Controller::JobCallback done) { controller_->Pause(job, std::move(done)); });
+  }
+  Result Scale(const std::string& job, int workers) {
+    return Await([&](Controller::JobCallback done) { controller_->Scale(job, workers, std::move(done)); });
   }
   Result Resume(const std::string& job) {
     return Await([&](Controller::JobCallback done) { controller_->Resume(job, std::move(done)); });

@@ -1,4 +1,4 @@
-// Which of the free devices of a pool a job gets: few nodes first (rule 5 of scheduler.h).
+// Which of the free devices of a pool a job gets: few nodes first (rule 6 of scheduler.h).
 #pragma once
 
 #include <vector>

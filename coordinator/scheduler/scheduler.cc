@@ -29,11 +29,15 @@ class Pass {
     SortByTurn(queued);
     SortByTurn(running);
     int considered = 0;
+    running_ = std::move(running);
+    for (SchedulerJob& job : running_) {
+      if (job.held > job.max) GiveBack(&job, job.held - job.max, nullptr);
+    }
     for (const SchedulerJob& job : queued) {
       if (considered++ == options_.considered) break;
       Consider(job);
     }
-    for (const SchedulerJob& job : running) Grow(job);
+    for (const SchedulerJob& job : running_) Grow(job);
     return std::move(decisions_);
   }
 
@@ -81,8 +85,45 @@ class Pass {
       decisions_.waits.push_back({job.id, WhyNever(job, pools, largest)});
       return;
     }
+    MakeRoom(job, needed, *largest);
     decisions_.waits.push_back({job.id, WhyNotYet(job, *largest)});
     for (const int device : largest->all) reserved_[device] = true;
+  }
+
+  // Lets jobs of lower priority shrink, if that gives `job` what it needs.
+  void MakeRoom(const SchedulerJob& job, int needed, const Pool& pool) {
+    int missing = needed;
+    for (const int device : pool.all) {
+      if (Usable(device) || (devices_[device].soon_free && !reserved_[device])) --missing;
+    }
+    if (missing <= 0) return;  // what was ordered before is on its way
+    const std::set<int> useful(pool.all.begin(), pool.all.end());
+    std::vector<std::pair<SchedulerJob*, int>> victims;
+    // They are in the order of their turn, so from the back.
+    for (auto other = running_.rbegin(); other != running_.rend() && missing > 0; ++other) {
+      if (other->priority >= job.priority || other->held <= other->min) continue;
+      const auto is_useful = [&](int device) { return useful.contains(device); };
+      const auto count = std::count_if(other->devices.begin(), other->devices.end(), is_useful);
+      const int given = std::min({missing, other->held - other->min, static_cast<int>(count)});
+      if (given == 0) continue;
+      victims.emplace_back(&*other, given);
+      missing -= given;
+    }
+    if (missing > 0) return;
+    for (const auto& [victim, count] : victims) GiveBack(victim, count, &useful);
+  }
+
+  // The highest ranks leave; of those whose device is `useful`, if given.
+  void GiveBack(SchedulerJob* job, int count, const std::set<int>* useful) {
+    Shrink shrink{job->id, {}};
+    for (int rank = job->held - 1; rank >= 0 && count > 0; --rank) {
+      if (useful != nullptr && !useful->contains(job->devices[rank])) continue;
+      shrink.ranks.push_back(rank);
+      --count;
+    }
+    job->max = 0;  // it does not grow in this pass, nor shrink again
+    job->min = job->held;
+    decisions_.shrinks.push_back(std::move(shrink));
   }
 
   void Grow(const SchedulerJob& job) {
@@ -152,6 +193,7 @@ class Pass {
   const std::vector<SchedulerDevice>& devices_;
   const SchedulerOptions options_;
   std::vector<std::string> keys_;  // by device
+  std::vector<SchedulerJob> running_;
   std::vector<bool> taken_;
   std::vector<bool> reserved_;
   Decisions decisions_;

@@ -15,7 +15,10 @@
 //      takes up to `max` devices as soon as there are `min` with those that it holds, and reserves its pool
 //      until then.
 //   4. Devices that are still free let running jobs grow to `max` inside their pool, in the order of rule 1.
-//   5. Few nodes: the devices of a start come from the node that fits them most tightly; if none holds them
+//   5. A running job that holds more than its `max` (somebody scaled it down) gives the highest ranks back. A
+//      queued job that could start if running jobs of lower priority shrank to their `min` has them shrink,
+//      the lowest priority and the youngest first; nobody shrinks if that is not enough.
+//   6. Few nodes: the devices of a start come from the node that fits them most tightly; if none holds them
 //      all, from the nodes with most free devices first.
 #pragma once
 
@@ -34,6 +37,7 @@ struct SchedulerDevice {
   std::string device;
   v1::NumericProfile profile;
   bool free = false;
+  bool soon_free = false;  // its job has been told to give it back
 };
 
 struct SchedulerJob {
@@ -42,9 +46,10 @@ struct SchedulerJob {
   int min = 1;
   int max = 1;
   bool reproducible = true;
-  const v1::NumericProfile* pinned = nullptr;           // not owned; nullptr: not started yet
-  int held = 0;                                         // devices that it runs on
-  bool broken = false;                                  // it lost members: `held` are left, and wait
+  const v1::NumericProfile* pinned = nullptr;  // not owned; nullptr: not started yet
+  int held = 0;                                // devices that it runs on
+  std::vector<int> devices;  // running jobs: those that they hold, by rank; -1: not among those given
+  bool broken = false;       // it lost members: `held` are left, and wait
   std::set<std::pair<std::string, std::string>> avoid;  // (worker, device) that cannot serve it
 };
 
@@ -57,6 +62,11 @@ struct Placement {
   std::vector<int> devices;  // indices into the devices given, in rank order
 };
 
+struct Shrink {
+  std::string job;
+  std::vector<int> ranks;  // that leave
+};
+
 struct WaitReason {
   std::string job;
   std::string reason;
@@ -64,12 +74,14 @@ struct WaitReason {
 
 struct Decisions {
   std::vector<Placement> starts;
-  std::vector<Placement> mends;   // broken jobs that go on; the added devices only
-  std::vector<Placement> grows;   // the added devices only
+  std::vector<Placement> mends;  // broken jobs that go on; the added devices only
+  std::vector<Placement> grows;  // the added devices only
+  std::vector<Shrink> shrinks;
   std::vector<WaitReason> waits;  // one for each considered job that did not start
 };
 
-// `queued`, with the broken ones, in any order; `running`: those that may grow now. REQUIRES: min <= max.
+// `queued`, with the broken ones, in any order; `running`: those that may change their size now. REQUIRES:
+// min <= max.
 Decisions Schedule(std::vector<SchedulerJob> queued, std::vector<SchedulerJob> running,
                    const std::vector<SchedulerDevice>& devices, const SchedulerOptions& options = {});
 

@@ -139,6 +139,76 @@ TEST(SchedulerTest, RunningJobsGrowIntoWhatNobodyElseCanUse) {
   EXPECT_THAT(Schedule({}, {running}, devices).grows, IsEmpty());
 }
 
+// A running job that holds the devices `from`, `from` + 1, ...
+SchedulerJob Running(const std::string& id, int min, int max, int held, int from, int priority = 0) {
+  static const v1::NumericProfile profile = Profile("avx512_core");
+  SchedulerJob job = Job(id, min, max, priority);
+  job.pinned = &profile;
+  job.held = held;
+  for (int i = 0; i < held; ++i) job.devices.push_back(from + i);
+  return job;
+}
+
+TEST(SchedulerTest, AJobThatIsScaledDownGivesItsHighestRanksBack) {
+  const Decisions decisions = Schedule({}, {Running("a", 1, 2, 4, 0)}, Node("n", 5));
+  ASSERT_EQ(decisions.shrinks.size(), 1u);
+  EXPECT_EQ(decisions.shrinks[0].job, "a");
+  EXPECT_THAT(decisions.shrinks[0].ranks, ElementsAre(3, 2));
+  EXPECT_THAT(decisions.grows, IsEmpty());
+}
+
+TEST(SchedulerTest, JobsOfLowerPriorityShrinkForOneThatWaitsTheLowestAndYoungestFirst) {
+  const auto devices = Node("n", 6, "avx512_core", false);
+  const std::vector<SchedulerJob> running = {Running("a", 1, 4, 2, 0), Running("b", 1, 4, 3, 2),
+                                             Running("c", 1, 1, 1, 5, -1)};
+  Decisions decisions = Schedule({Job("q", 2, 2, 5)}, running, devices);
+  ASSERT_EQ(decisions.shrinks.size(), 1u);
+  EXPECT_EQ(decisions.shrinks[0].job, "b");
+  EXPECT_THAT(decisions.shrinks[0].ranks, ElementsAre(2, 1));
+  decisions = Schedule({Job("q", 3, 3, 5)}, running, devices);
+  ASSERT_EQ(decisions.shrinks.size(), 2u);
+  EXPECT_EQ(decisions.shrinks[1].job, "a");
+  // Not enough even so: nobody shrinks. Nor for an equal.
+  EXPECT_THAT(Schedule({Job("q", 4, 4, 5)}, running, devices).shrinks, IsEmpty());
+  EXPECT_THAT(Schedule({Job("q", 2, 2, 0)}, running, devices).shrinks, IsEmpty());
+}
+
+TEST(SchedulerTest, WhatIsBeingGivenBackIsNotAskedForTwice) {
+  auto devices = Node("n", 4, "avx512_core", false);
+  devices[3].soon_free = true;
+  const std::vector<SchedulerJob> running = {Running("a", 1, 4, 3, 0)};
+  EXPECT_THAT(Schedule({Job("q", 1, 1, 5)}, running, devices).shrinks, IsEmpty());
+  const Decisions decisions = Schedule({Job("q", 2, 2, 5)}, running, devices);
+  ASSERT_EQ(decisions.shrinks.size(), 1u);
+  EXPECT_THAT(decisions.shrinks[0].ranks, ElementsAre(2));
+}
+
+TEST(SchedulerTest, ABrokenJobGoesOnAtOnceOrTakesTheNextDevices) {
+  SchedulerJob broken = Running("b", 1, 4, 2, 0);
+  broken.broken = true;
+  auto devices = Node("n", 4);
+  devices[0].free = devices[1].free = false;
+  Decisions decisions = Schedule({broken, Job("a", 2, 2)}, {}, devices);
+  ASSERT_EQ(decisions.mends.size(), 1u);
+  EXPECT_THAT(decisions.mends[0].devices, IsEmpty());
+  EXPECT_THAT(Started(decisions), ElementsAre("ax2"));
+  broken.min = 3;  // before an older job that waits
+  decisions = Schedule({broken, Job("a", 2, 2)}, {}, devices);
+  ASSERT_EQ(decisions.mends.size(), 1u);
+  EXPECT_THAT(decisions.mends[0].devices, ElementsAre(2, 3));
+  EXPECT_THAT(Started(decisions), IsEmpty());
+  broken.min = broken.max = 5;
+  EXPECT_THAT(Schedule({broken}, {}, devices).mends, IsEmpty());
+}
+
+TEST(SchedulerTest, ADeviceThatCannotServeAJobIsNotGivenToIt) {
+  SchedulerJob job = Job("a", 1, 2);
+  job.avoid = {{"n", "cpu:0"}};
+  const Decisions decisions = Schedule({job}, {}, Node("n", 2));
+  ASSERT_EQ(decisions.starts.size(), 1u);
+  EXPECT_THAT(decisions.starts[0].devices, ElementsAre(1));
+}
+
 TEST(SchedulerTest, WithoutWorkersTheReasonSaysSo) {
   const Decisions decisions = Schedule({Job("a", 2, 2)}, {}, {});
   ASSERT_EQ(decisions.waits.size(), 1u);

@@ -61,6 +61,15 @@ class JobsService final : public v1::Jobs::CallbackService {
     return Steer(call, &Controller::Pause, request->job(), response);
   }
 
+  grpc::ServerUnaryReactor* ScaleJob(grpc::CallbackServerContext* call, const v1::ScaleJobRequest* request,
+                                     v1::ScaleJobResponse* response) override {
+    if (absl::Status status = CheckReference("job", request->job()); !status.ok())
+      return Answer(call, status);
+    grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
+    context_.controller->Scale(request->job(), request->workers(), AnswerWithJob(reactor, response));
+    return reactor;
+  }
+
   grpc::ServerUnaryReactor* ResumeJob(grpc::CallbackServerContext* call, const v1::ResumeJobRequest* request,
                                       v1::ResumeJobResponse* response) override {
     return Steer(call, &Controller::Resume, request->job(), response);

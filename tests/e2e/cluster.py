@@ -91,13 +91,13 @@ def digits_spec(epochs=20, name="digits", workers=None, checkpoint=None, **furth
 class Program:
     """One daemon: started, announced, and killable by its process id."""
 
-    def __init__(self, name, arguments, folder, wait_ready=True, user=None):
+    def __init__(self, name, arguments, folder, wait_ready=True, user=None, before=()):
         self.name = name
         self.log = pathlib.Path(folder) / f"{name}-{time.monotonic_ns()}.log"
         read_end, write_end = os.pipe()
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
-                [str(BIN / name), *map(str, arguments), "--ready-fd", str(write_end)], stdin=subprocess.DEVNULL,
+                [*before, str(BIN / name), *map(str, arguments), "--ready-fd", str(write_end)], stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log, pass_fds=[write_end], user=user, group=user, extra_groups=[] if user else None,
                 preexec_fn=die_with_parent)
         os.close(write_end)
@@ -165,15 +165,17 @@ class Program:
 
 
 class Cluster:
-    """A coordinator and `workers` agents of `slots` CPU slots each. `user`: the numeric user that the daemons run as."""
+    """A coordinator and `workers` agents of `slots` CPU slots each. `user`: the numeric user that the daemons run as.
+    `threads`: that each trainer computes with; by default what an agent that is alone on the machine would choose."""
 
-    def __init__(self, workers=1, slots=1, artifact_root=None, user=None):
+    def __init__(self, workers=1, slots=1, artifact_root=None, user=None, threads=None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="lockstep-e2e-"))
         self.artifact_root = pathlib.Path(artifact_root or self.folder / "artifacts")
         self.coordinator = None
         self.workers = {}
         self._initial = (workers, slots)
         self._user = user
+        self._threads = [] if threads is None else ["--threads-per-slot", threads]
         if user is not None:
             os.chown(self.folder, user, user)
         self._listen = "127.0.0.1:0"
@@ -224,7 +226,8 @@ class Cluster:
     def start_worker(self, name, slots=1, wait_ready=True):
         program = Program("lockstep-worker", [
             "--coordinator", self.address, "--name", name, "--cpu-slots", slots,
-            "--data-dir", self.folder / name, "--metrics-listen", "127.0.0.1:0"], self.folder, wait_ready, self._user)
+            "--data-dir", self.folder / name, "--metrics-listen", "127.0.0.1:0", *self._threads],
+            self.folder, wait_ready, self._user)
         self.workers[name] = program
         return program
 

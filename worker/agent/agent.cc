@@ -310,7 +310,9 @@ struct Agent::Impl final : SlotHost {
 
   void OnAssignment(v1::Assignment assignment) {
     Slot* slot = FindSlot(assignment.device());
-    if (slot != nullptr && !draining) return slot->Assign(std::move(assignment));
+    // A job at work here may still change over: its peers need what this worker holds until it may leave.
+    const bool welcome = slot != nullptr && (!draining || slot->works_for(assignment.job_id()));
+    if (welcome) return slot->Assign(std::move(assignment));
     v1::AssignmentStatus refusal;
     refusal.set_job_id(assignment.job_id());
     refusal.set_generation(assignment.generation());

@@ -293,6 +293,27 @@ TEST_F(AgentTest, KilledTrainerIsNoticedWithin100Milliseconds) {
   EXPECT_LT(took, absl::Seconds(1)) << took;
 }
 
+TEST_F(AgentTest, StoppedTrainerIsKilledAfterItsSilence) {
+  auto agent = StartRegistered();
+  v1::Assignment order = Order("freeze");
+  order.mutable_spec()->mutable_workers()->mutable_silence()->set_seconds(1);
+  Assign(order);
+  auto crash = coordinator_->AwaitState(v1::ASSIGNMENT_STATE_CRASHED);
+  ASSERT_TRUE(crash.has_value());
+  EXPECT_EQ(crash->signal(), SIGKILL);
+  EXPECT_THAT(crash->message(), HasSubstr("no sign of life for 1s"));
+}
+
+TEST_F(AgentTest, TrainerWhoseStepTakesTooLongIsKilled) {
+  auto agent = StartRegistered();
+  v1::Assignment order = Order("slow");
+  order.mutable_spec()->mutable_workers()->mutable_silence()->set_seconds(3600);
+  Assign(order);
+  auto crash = coordinator_->AwaitState(v1::ASSIGNMENT_STATE_CRASHED);
+  ASSERT_TRUE(crash.has_value());
+  EXPECT_THAT(crash->message(), HasSubstr("took 1m40s, more than 1m"));
+}
+
 TEST_F(AgentTest, ExitWithoutAWordIsACrashWithItsCode) {
   auto agent = StartRegistered();
   Assign(Order("exit3"));

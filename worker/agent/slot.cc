@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "common/base/proto_time.h"
 #include "common/logging/logging.h"
 #include "worker/agent/ledger.h"
 #include "worker/agent/worker_metrics.h"
@@ -47,7 +48,8 @@ absl::Status Slot::StartTrainer() {
   events.message = [this](v1::FromTrainer message) { OnMessage(std::move(message)); };
   events.lines = [this](std::vector<TrainerLine> lines) { OnLines(std::move(lines)); };
   events.exited = [this](ExitStatus exit) { OnExit(exit); };
-  warm_ = ending_ = aborted_ = false;
+  warm_ = ending_ = aborted_ = has_pulse_ = false;
+  hung_.clear();
   tail_.clear();
   times_.Clear();
   auto started = TrainerProcess::Start(options_.trainer, loop_, std::move(events));
@@ -83,6 +85,8 @@ void Slot::OnMessage(v1::FromTrainer message) {
       return OnReady(message.ready());
     case v1::FromTrainer::kStatus:
       return OnStatus(std::move(*message.mutable_status()));
+    case v1::FromTrainer::kPulse:
+      return OnPulse(message.pulse());
     case v1::FromTrainer::kTimes:
       return OnTimes(message.times());
     case v1::FromTrainer::kProgress:
@@ -149,6 +153,37 @@ void Slot::OnTimes(const v1::TrainerTimes& times) {
   times_ = times;
 }
 
+void Slot::OnPulse(const v1::TrainerPulse& pulse) {
+  silent_looks_ = 0;
+  if (!std::exchange(has_pulse_, true)) Watch(trainer_number_);
+  if (!pulse.has_working() || !pulse.has_limit()) return;
+  const absl::Duration working = FromProto(pulse.working()), limit = FromProto(pulse.limit());
+  if (working > limit) {
+    KillHung(absl::StrCat("its part of a step took ",
+                          absl::FormatDuration(absl::Trunc(working, absl::Milliseconds(1))), ", more than ",
+                          absl::FormatDuration(limit), " (workers.step_limit)"));
+  }
+}
+
+void Slot::Watch(int64_t trainer_number) {
+  loop_->PostAfter(options_.watch_interval, [this, trainer_number] {
+    if (trainer_number != trainer_number_ || trainer_ == nullptr || !order_.has_value() || ending_) return;
+    const absl::Duration silence = FromProto(order_->spec().workers().silence());
+    if (silence > absl::ZeroDuration() && ++silent_looks_ * options_.watch_interval >= silence) {
+      return KillHung(absl::StrCat("it gave no sign of life for ", absl::FormatDuration(silence),
+                                   " (workers.silence): stopped, or starved by other processes"));
+    }
+    Watch(trainer_number);
+  });
+}
+
+void Slot::KillHung(const std::string& why) {
+  if (!hung_.empty() || trainer_ == nullptr) return;
+  hung_ = absl::StrCat("; its agent killed it: ", why);
+  LogWarning("killing a trainer that hangs", {{"device", device_}, {"pid", trainer_->pid()}, {"why", why}});
+  trainer_->Kill();
+}
+
 void Slot::OnLines(std::vector<TrainerLine> lines) {
   // The log stays open until the exit: a trainer's last lines come after its final status.
   for (TrainerLine& line : lines) {
@@ -187,7 +222,8 @@ void Slot::OnExit(ExitStatus exit) {
     ReportOrder(v1::ASSIGNMENT_STATE_CRASHED,
                 absl::StrCat("trainer process ", pid, " on ", device_,
                              exit.ok() ? " exited without saying how its job ended"
-                                       : absl::StrCat(" died of ", exit.ToString(), LikelyCause(exit))),
+                                       : absl::StrCat(" died of ", exit.ToString(),
+                                                      hung_.empty() ? LikelyCause(exit) : hung_)),
                 exit);
     DropOrder();
   }

@@ -52,12 +52,13 @@ class Slot {
  public:
   struct Options {
     TrainerProcess::Options trainer;
-    std::string log_directory;                         // <data-dir>/logs
-    absl::Duration ready_timeout = absl::Seconds(60);  // start to TrainerReady
-    absl::Duration exit_grace = absl::Seconds(5);      // final status to exit
-    absl::Duration quick_death = absl::Seconds(10);    // an idle trainer that lived less than this
-    int quick_deaths = 5;                              // so many in a row: broken
-    absl::Duration broken_pause = absl::Seconds(30);   // until the next try
+    std::string log_directory;                                // <data-dir>/logs
+    absl::Duration ready_timeout = absl::Seconds(60);         // start to TrainerReady
+    absl::Duration exit_grace = absl::Seconds(5);             // final status to exit
+    absl::Duration watch_interval = absl::Milliseconds(250);  // between looks at the trainer's pulse
+    absl::Duration quick_death = absl::Seconds(10);           // an idle trainer that lived less than this
+    int quick_deaths = 5;                                     // so many in a row: broken
+    absl::Duration broken_pause = absl::Seconds(30);          // until the next try
   };
 
   // Pointers must outlive this object.
@@ -78,6 +79,7 @@ class Slot {
   bool broken() const { return broken_; }
   const std::string& broken_reason() const { return broken_reason_; }
   bool busy() const { return order_.has_value(); }
+  bool works_for(const std::string& job_id) const { return busy() && order_->job_id() == job_id; }
   // Published and not answered yet: to be repeated when a stream opens.
   const std::optional<v1::RendezvousAddress>& unanswered_rendezvous() const { return rendezvous_; }
 
@@ -90,6 +92,9 @@ class Slot {
   void OnReady(const v1::TrainerReady& ready);
   void OnStatus(v1::AssignmentStatus status);
   void OnTimes(const v1::TrainerTimes& times);
+  void OnPulse(const v1::TrainerPulse& pulse);
+  void Watch(int64_t trainer_number);
+  void KillHung(const std::string& why);
   void OnLines(std::vector<TrainerLine> lines);
   void OnExit(ExitStatus exit);
   void OnIdleDeath(ExitStatus exit);
@@ -114,6 +119,9 @@ class Slot {
   bool ending_ = false;  // its order has ended; it is about to exit
   std::deque<std::string> tail_;
   v1::TrainerTimes times_;
+  bool has_pulse_ = false;  // this trainer beats since it has its order
+  int silent_looks_ = 0;    // counted, not measured: when the whole machine slept, nobody is to blame
+  std::string hung_;        // why the agent killed it
   std::optional<v1::NumericProfile> profile_;
 
   Backoff restart_backoff_;

@@ -34,6 +34,7 @@ TrainerLoop::TrainerLoop(const Options& options, Mailbox* mailbox, Channel* chan
     : options_(options),
       mailbox_(mailbox),
       reporter_(channel, assignment),
+      pulse_(channel, assignment.spec().workers()),
       assignment_(std::move(assignment)) {}
 
 void TrainerLoop::Run() {
@@ -202,7 +203,9 @@ absl::StatusOr<TrainerLoop::Outcome> TrainerLoop::StepUntilBoundary() {
   const float* agreed = sums + program_->loop_flags_offset();
   while (!program_->done()) {
     const Clock::time_point start = Clock::now();
+    pulse_.Begin();
     program_->Contribute(node_sums_.data());
+    pulse_.End();
     const v1::Stop::Mode stop = mailbox_->stop();
     const bool leaves = stop == v1::Stop::MODE_LEAVE;
     flags[kChangeOver] = leaves || mailbox_->HasAssignmentAbove(assignment_.generation()) ? 1.0f : 0.0f;

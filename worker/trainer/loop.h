@@ -28,6 +28,7 @@
 #include "worker/trainer/checkpointer.h"
 #include "worker/trainer/mailbox.h"
 #include "worker/trainer/program.h"
+#include "worker/trainer/pulse.h"
 #include "worker/trainer/reporter.h"
 
 namespace lockstep {
@@ -66,6 +67,7 @@ class TrainerLoop {
   const Options options_;
   Mailbox* const mailbox_;
   Reporter reporter_;
+  Pulse pulse_;
   v1::Assignment assignment_;
   std::unique_ptr<Program> program_;
   bool holds_state_ = false;  // not yet for a newcomer, until a peer has given it

@@ -2,7 +2,8 @@
 // joined by
 // '-'): "crash" (SIGSEGV), "exit3", "flood" (20,000 lines), "succeed", "hang" (after success), "deaf"
 // (ignores Stop), "meet" (publishes a rendezvous address and runs once it has the others'), "burst" (progress
-// and a checkpoint before its end). FAKE_TRAINER=die exits before it is ready.
+// and a checkpoint before its end), "freeze" (a sign of life, then SIGSTOP), "slow" (a step beyond its
+// limit). FAKE_TRAINER=die exits before it is ready.
 #include <signal.h>
 #include <unistd.h>
 
@@ -76,6 +77,8 @@ class FakeTrainer {
       ::raise(SIGSEGV);
     }
     if (Wants("exit3")) ::_exit(3);
+    if (Wants("freeze") || Wants("slow")) Pulse(Wants("slow") ? 100 : 1);
+    if (Wants("freeze")) ::raise(SIGSTOP);
     if (Wants("burst")) Burst();
     if (Wants("succeed")) {
       std::fprintf(stderr, "all done\n");
@@ -85,6 +88,13 @@ class FakeTrainer {
         while (true) ::pause();
       }
     }
+  }
+
+  void Pulse(int working) {
+    v1::FromTrainer message;
+    message.mutable_pulse()->mutable_working()->set_seconds(working);
+    message.mutable_pulse()->mutable_limit()->set_seconds(60);
+    Send(message);
   }
 
   void Burst() {
