@@ -42,7 +42,7 @@ namespace cpu {
 // Items [begin, end).
 void AttentionForward(const AttentionShape& shape, int64_t begin, int64_t end, const float* q, const float* k,
                       const float* v, float* y, float* log_sums, float* scratch);
-// Writes dq, dk and dv of the items. They may not overlap q, k and v.
+// Writes dq, dk and dv of the items; each may be null where nobody wants it. They may not overlap q, k and v.
 void AttentionBackward(const AttentionShape& shape, int64_t begin, int64_t end, const float* q,
                        const float* k, const float* v, const float* y, const float* log_sums, const float* dy,
                        float* dq, float* dk, float* dv, float* scratch);

@@ -188,6 +188,27 @@ TEST(Attention, SeparateBuffersGiveOtherBitsThanAFusedOne) {
   }
 }
 
+TEST(Attention, GradientThatNobodyWantsChangesTheOthers) {
+  const Case at(21, 4, 2, 12, true);
+  const std::vector<float> all = Random(at.fused_size(), -2, 2, 7), dy = Random(at.y_size(), -1, 1, 8);
+  const Result expected = Compute(at, all, dy, 1);
+  const float *q = all.data(), *k = q + at.q_width(), *v = k + at.k_width();
+  for (int unwanted = 0; unwanted < 3; ++unwanted) {
+    std::vector<float> gradients(all.size(), 5.0f), scratch(AttentionScratch(at.shape));
+    float* parts[3] = {gradients.data(), gradients.data() + at.q_width(),
+                       gradients.data() + at.q_width() + at.k_width()};
+    parts[unwanted] = nullptr;
+    cpu::AttentionBackward(at.shape, 0, at.items(), q, k, v, expected.y.data(), expected.log_sums.data(),
+                           dy.data(), parts[0], parts[1], parts[2], scratch.data());
+    for (size_t i = 0; i < gradients.size(); ++i) {
+      const int64_t column = static_cast<int64_t>(i) % at.shape.q_stride;
+      const int part = column < at.q_width() ? 0 : column < at.q_width() + at.k_width() ? 1 : 2;
+      ASSERT_EQ(gradients[i], part == unwanted ? 5.0f : expected.dfused[i])
+          << part << " without " << unwanted;
+    }
+  }
+}
+
 TEST(Attention, HugeScoresOverflow) {
   Case at(40, 1, 1, 4, true);
   std::vector<float> fused = Random(at.fused_size(), -2, 2, 9), dy = Random(at.y_size(), -1, 1, 10);

@@ -12,7 +12,8 @@
 namespace lockstep::kernels::cpu {
 
 void SwiGluForward(int64_t count, const float* gate, const float* up, float* y);
-// Recomputes silu(gate). dgate and dup overlap nothing. `add`: += instead of =.
+// Recomputes silu(gate). dgate and dup overlap nothing; either may be null where nobody wants it. `add`: +=
+// instead of =.
 void SwiGluBackward(int64_t count, const float* gate, const float* up, const float* dy, bool add,
                     float* dgate, float* dup);
 

@@ -33,6 +33,21 @@ TEST(SwiGlu, DiffersFromFloat64OrFiniteDifference) {
   }
 }
 
+TEST(SwiGlu, GradientThatNobodyWantsChangesTheOther) {
+  const int64_t count = 37;
+  const std::vector<float> gate = Random(count, -9, 9, 1), up = Random(count, -2, 2, 2),
+                           dy = Random(count, -1, 1, 3);
+  for (const bool add : {false, true}) {
+    std::vector<float> dgate(count, 1.0f), dup(count, 1.0f), alone(count, 1.0f), up_alone(count, 1.0f);
+    cpu::SwiGluBackward(count, gate.data(), up.data(), dy.data(), add, dgate.data(), dup.data());
+    cpu::SwiGluBackward(count, gate.data(), up.data(), dy.data(), add, alone.data(), nullptr);
+    cpu::SwiGluBackward(count, gate.data(), up.data(), dy.data(), add, nullptr, up_alone.data());
+    cpu::SwiGluBackward(count, gate.data(), up.data(), dy.data(), add, nullptr, nullptr);
+    EXPECT_EQ(alone, dgate);
+    EXPECT_EQ(up_alone, dup);
+  }
+}
+
 TEST(SwiGlu, ExtremesOverflow) {
   const float gate[] = {-200.0f, 200.0f}, up[] = {3.0f, 3.0f}, dy[] = {1.0f, 1.0f};
   float y[2], dgate[2], dup[2];

@@ -208,6 +208,9 @@ class ForwardItem {
   float *keys_, *values_, *queries_, *sums_, *scores_;
 };
 
+// Null stays null: a gradient that nobody wants.
+float* OffsetBy(int64_t offset, float* buffer) { return buffer == nullptr ? nullptr : buffer + offset; }
+
 class BackwardItem {
  public:
   BackwardItem(const AttentionShape& shape, float* scratch) : shape_(shape), width_(shape.head_width) {
@@ -247,14 +250,15 @@ class BackwardItem {
         offset[i] = Dot(y + (first + i) * y_stride, dy_ + i * padded_);
       }
       for (int64_t key = 0; key < block.keys; key += kKeys) Keys(block, key, log_sum, offset);
+      if (dq == nullptr) continue;
       UnpackRows(block.count, width_, dq_, padded_, shape_.scale, dq + first * shape_.q_stride,
                  shape_.q_stride);
     }
   }
 
   void TakeGradients(float* dk, float* dv) const {
-    UnpackRows(shape_.steps, width_, dk_, padded_, 1.0f, dk, shape_.k_stride);
-    UnpackRows(shape_.steps, width_, dv_, padded_, 1.0f, dv, shape_.v_stride);
+    if (dk != nullptr) UnpackRows(shape_.steps, width_, dk_, padded_, 1.0f, dk, shape_.k_stride);
+    if (dv != nullptr) UnpackRows(shape_.steps, width_, dv_, padded_, 1.0f, dv, shape_.v_stride);
   }
 
  private:
@@ -328,9 +332,9 @@ void AttentionBackward(const AttentionShape& shape, int64_t begin, int64_t end, 
       const int64_t q_at = first_step * shape.q_stride + head * shape.head_width;
       const int64_t y_at = first_step * y_stride + head * shape.head_width;
       item.Head(q + q_at, y + y_at, dy + y_at, y_stride, log_sums + (row * shape.heads + head) * shape.steps,
-                dq + q_at);
+                OffsetBy(q_at, dq));
     }
-    item.TakeGradients(dk + k_at, dv + v_at);
+    item.TakeGradients(OffsetBy(k_at, dk), OffsetBy(v_at, dv));
   }
 }
 

@@ -27,12 +27,18 @@ class AttentionOp final : public Op {
                                    Scratch(member));
   }
 
-  // The inputs are projections, whose weights always want their gradients.
   void Backward(const Pass& pass, const Member& member) override {
     const Range items = member.Share(pass.rows * shape_.key_heads);
     float* const dq = context_.input_gradients[0].data;
-    float* const dk = fused() ? dq + shape_.heads * shape_.head_width : context_.input_gradients[1].data;
-    float* const dv = fused() ? dk + shape_.key_heads * shape_.head_width : context_.input_gradients[2].data;
+    float* dk = nullptr;
+    float* dv = nullptr;
+    if (!fused()) {
+      dk = context_.input_gradients[1].data;
+      dv = context_.input_gradients[2].data;
+    } else if (dq != nullptr) {
+      dk = dq + shape_.heads * shape_.head_width;
+      dv = dk + shape_.key_heads * shape_.head_width;
+    }
     kernels::cpu::AttentionBackward(shape_, items.begin, items.end, q_, k_, v_, context_.output, log_sums_,
                                     context_.output_gradient, dq, dk, dv, Scratch(member));
   }

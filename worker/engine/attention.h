@@ -21,7 +21,9 @@ int AppendFusedAttention(GraphBuilder& builder, const std::string& name, int inp
 int AppendAttention(GraphBuilder& builder, const std::string& name, int query, int key, int value,
                     const AttentionOptions& options);
 
-// Rotates each head of (steps, heads * head width) by its step. REQUIRES: the head width is even.
-int AppendRope(GraphBuilder& builder, const std::string& name, int input, int64_t heads, double theta);
+// Rotates the first `heads` heads of (steps, width), each `head_width` columns, by their step; what is behind
+// them stays. REQUIRES: head_width is even, heads * head_width <= width.
+int AppendRope(GraphBuilder& builder, const std::string& name, int input, int64_t heads, int64_t head_width,
+               double theta);
 
 }  // namespace lockstep::engine

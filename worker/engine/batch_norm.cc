@@ -93,19 +93,10 @@ class BatchNormOp final : public Op {
     member.Barrier();
     SumLeaves(pass, member);
     ForRows(pass, member, [&](int shard, int64_t first, int64_t rows, bool real) {
-      const int64_t at = first * layer_.width(), count = rows * layer_.width();
-      if (layer_.residual) PassOn(context_.input_gradients[1], dy + at, at, count);
-      const InputGradient& dx = context_.input_gradients[0];
-      if (dx.data == nullptr) return;
-      if (!real) {
-        if (!dx.add) std::memset(dx.data + at, 0, static_cast<size_t>(count) * sizeof(float));
-        return;
-      }
-      const int64_t leaf = shard * layer_.channels;
-      kernels::cpu::BatchNormInputGradient(pass.tree->rows[shard] * layer_.pixels, rows * layer_.pixels,
-                                           layer_.channels, Factors(pass, shard), leaves_[0] + leaf,
-                                           leaves_[1] + leaf, context_.input() + at, layer_.relu && !masked(),
-                                           dy + at, dx.add, dx.data + at);
+      InputGradientOf(pass, shard, first, rows, real);
+      const int64_t at = first * layer_.width();
+      // After the input's: both may be one value, whose second gradient is added to the first.
+      if (layer_.residual) PassOn(context_.input_gradients[1], dy + at, at, rows * layer_.width());
     });
   }
 
@@ -119,6 +110,20 @@ class BatchNormOp final : public Op {
     const float* beta = pass.weights + offsets_[1];
     if (!pass.training) return {pass.weights + offsets_[2], inverse_, gamma, beta};
     return {mean_ + shard * layer_.channels, inverse_ + shard * layer_.channels, gamma, beta};
+  }
+
+  void InputGradientOf(const Pass& pass, int shard, int64_t first, int64_t rows, bool real) const {
+    const InputGradient& dx = context_.input_gradients[0];
+    if (dx.data == nullptr) return;
+    const int64_t at = first * layer_.width(), leaf = shard * layer_.channels;
+    if (!real) {
+      if (!dx.add) std::memset(dx.data + at, 0, static_cast<size_t>(rows * layer_.width()) * sizeof(float));
+      return;
+    }
+    kernels::cpu::BatchNormInputGradient(pass.tree->rows[shard] * layer_.pixels, rows * layer_.pixels,
+                                         layer_.channels, Factors(pass, shard), leaves_[0] + leaf,
+                                         leaves_[1] + leaf, context_.input() + at, layer_.relu && !masked(),
+                                         context_.output_gradient + at, dx.add, dx.data + at);
   }
 
   // Calls f(shard, real pixels, channels) for this member's part of all shards' channels.

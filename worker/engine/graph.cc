@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "common/numerics/philox.h"
+#include "worker/engine/reshape.h"
 #include "worker/engine/team.h"
 
 namespace lockstep::engine {
@@ -64,7 +65,18 @@ void GraphBuilder::KeepForBackward(int output, int value) {
   }
 }
 
+// The loss turns the output into its gradient, in place: a node whose backward reads its output needs a copy.
+int GraphBuilder::OutputForLoss(int output) {
+  for (const auto& node : graph_.nodes) {
+    if (node->output != output || !node->BackwardReadsOutput()) continue;
+    const std::string name = node->name() + ".copy";
+    return AppendReshape(*this, name, output, shape(output));
+  }
+  return output;
+}
+
 std::shared_ptr<const Model> GraphBuilder::Build(int output, v1::Loss loss) && {
+  output = OutputForLoss(output);
   int64_t offset = 0;
   for (auto parameter = graph_.parameters.rbegin(); parameter != graph_.parameters.rend(); ++parameter) {
     parameter->offset = offset;

@@ -108,6 +108,8 @@ class GraphBuilder {
   std::shared_ptr<const Model> Build(int output, v1::Loss loss) &&;
 
  private:
+  int OutputForLoss(int output);
+
   Graph graph_;
 };
 

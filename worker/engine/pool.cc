@@ -145,7 +145,7 @@ int AppendPool(GraphBuilder& builder, const std::string& name, int input, Poolin
 
 int AppendGlobalAveragePool(GraphBuilder& builder, const std::string& name, int input) {
   const std::vector<int64_t>& from = builder.shape(input);
-  const PoolShape shape{from[0], from[1], from[2]};
+  const PoolShape shape{from[0], builder.width(input) / from[0] / from.back(), from.back()};
   return builder.Append(std::make_unique<GlobalAveragePoolNode>(name, shape), {input}, {shape.channels});
 }
 

@@ -14,7 +14,7 @@ enum class Pooling { kMax, kAverage };
 // the kernel fits, 2 * padding <= kernel. Returns the output value.
 int AppendPool(GraphBuilder& builder, const std::string& name, int input, Pooling pooling,
                kernels::PoolShape shape);
-// (height, width, channels) -> (channels)
+// (height, width, channels) or (steps, channels) -> (channels)
 int AppendGlobalAveragePool(GraphBuilder& builder, const std::string& name, int input);
 
 }  // namespace lockstep::engine

@@ -233,7 +233,7 @@ class RecurrentNode final : public Node {
 }  // namespace
 
 int AppendRecurrent(GraphBuilder& builder, RecurrentKind kind, const std::string& name, int layer, int input,
-                    int64_t hidden) {
+                    int64_t hidden, const std::string& node) {
   RecurrentShape shape;
   shape.kind = kind;
   shape.steps = builder.shape(input)[0];
@@ -248,7 +248,8 @@ int AppendRecurrent(GraphBuilder& builder, RecurrentKind kind, const std::string
   shape.weight_hh = add("weight_hh", {shape.gates(), hidden}, true);
   shape.bias_ih = add("bias_ih", {shape.gates()}, false);
   shape.bias_hh = add("bias_hh", {shape.gates()}, false);
-  return builder.Append(std::make_unique<RecurrentNode>(name + suffix, shape), {input}, {shape.steps, hidden},
+  return builder.Append(std::make_unique<RecurrentNode>(node.empty() ? name + suffix : node, shape), {input},
+                        {shape.steps, hidden},
                         {shape.weight_ih, shape.weight_hh, shape.bias_ih, shape.bias_hh});
 }
 

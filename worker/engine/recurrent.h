@@ -12,8 +12,8 @@ enum class RecurrentKind { kLstm, kGru };
 
 // (steps, inputs) -> (steps, hidden). Parameters of layer k, as PyTorch has them: `name`.weight_ih_lk (gates
 // * hidden, inputs), `name`.weight_hh_lk (gates * hidden, hidden), `name`.bias_ih_lk and `name`.bias_hh_lk
-// (gates * hidden), all uniform within 1 / sqrt(hidden).
+// (gates * hidden), all uniform within 1 / sqrt(hidden). The node is `node`, by default `name`_lk.
 int AppendRecurrent(GraphBuilder& builder, RecurrentKind kind, const std::string& name, int layer, int input,
-                    int64_t hidden);
+                    int64_t hidden, const std::string& node = "");
 
 }  // namespace lockstep::engine

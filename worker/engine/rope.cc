@@ -52,7 +52,9 @@ class RopeNode final : public Node {
       : name_(std::move(name)), shape_(shape), theta_(theta) {}
   std::string name() const override { return name_; }
   std::string kind() const override { return "rope"; }
-  double Flops() const override { return 3.0 * static_cast<double>(shape_.steps * shape_.stride); }
+  double Flops() const override {
+    return 3.0 * static_cast<double>(shape_.steps * shape_.heads * shape_.head_width);
+  }
   std::unique_ptr<Op> Bind(const OpContext& context) const override {
     return std::make_unique<RopeOp>(shape_, theta_, context);
   }
@@ -65,9 +67,10 @@ class RopeNode final : public Node {
 
 }  // namespace
 
-int AppendRope(GraphBuilder& builder, const std::string& name, int input, int64_t heads, double theta) {
+int AppendRope(GraphBuilder& builder, const std::string& name, int input, int64_t heads, int64_t head_width,
+               double theta) {
   const std::vector<int64_t> in = builder.shape(input);
-  const kernels::RopeShape shape{in[0], heads, in[1] / heads, in[1]};
+  const kernels::RopeShape shape{in[0], heads, head_width, in[1]};
   return builder.Append(std::make_unique<RopeNode>(name, shape, theta), {input}, in);
 }
 

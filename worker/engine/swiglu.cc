@@ -20,10 +20,12 @@ class SwiGluOp final : public Op {
 
   void Backward(const Pass& pass, const Member& member) override {
     const Range share = member.Share(pass.rows * width_, 16);
+    float* const dgate = context_.input_gradients[0].data;
+    float* const dup = context_.input_gradients[1].data;
     kernels::cpu::SwiGluBackward(share.end - share.begin, context_.inputs[0] + share.begin,
                                  context_.inputs[1] + share.begin, context_.output_gradient + share.begin,
-                                 false, context_.input_gradients[0].data + share.begin,
-                                 context_.input_gradients[1].data + share.begin);
+                                 false, dgate == nullptr ? nullptr : dgate + share.begin,
+                                 dup == nullptr ? nullptr : dup + share.begin);
   }
 
  private:

@@ -7,7 +7,7 @@
 
 namespace lockstep::engine {
 
-// REQUIRES: gate and up have one shape, and both come from layers that learn.
+// REQUIRES: gate and up have one shape.
 int AppendSwiGlu(GraphBuilder& builder, const std::string& name, int gate, int up);
 
 }  // namespace lockstep::engine

@@ -53,7 +53,8 @@ class LlamaBuilder {
   }
 
   int Rotated(const std::string& name, int x, int64_t outputs, int64_t heads) {
-    return AppendRope(builder_, name + ".rope", Linear(name, x, outputs), heads, spec_.rope_theta());
+    return AppendRope(builder_, name + ".rope", Linear(name, x, outputs), heads, head_width_,
+                      spec_.rope_theta());
   }
 
   int Linear(const std::string& name, int x, int64_t outputs) {
