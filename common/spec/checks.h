@@ -23,6 +23,7 @@ absl::Status InnerFraction(absl::string_view field, double value);  // 0 < value
 absl::Status CompleteModel(v1::ModelSpec* model);
 absl::Status CompleteCnn(v1::CnnSpec* cnn);
 absl::Status CompleteResNet(v1::ResNetSpec* resnet);
+absl::Status CompleteGraph(v1::GraphSpec* graph);
 absl::Status CompleteOptimizer(v1::OptimizerSpec* optimizer);
 absl::Status CompleteSchedule(v1::ScheduleSpec* schedule);
 absl::Status CompleteTrain(v1::TrainSpec* train);

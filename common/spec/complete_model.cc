@@ -67,6 +67,8 @@ absl::Status CompleteModel(v1::ModelSpec* model) {
       return CompleteRecurrent("model.lstm", model->mutable_lstm());
     case v1::ModelSpec::kGru:
       return CompleteRecurrent("model.gru", model->mutable_gru());
+    case v1::ModelSpec::kGraph:
+      return CompleteGraph(model->mutable_graph());
     default:
       return absl::OkStatus();
   }

@@ -56,6 +56,9 @@ ModelTasks TasksOf(const v1::ModelSpec& model) {
       return {"model.lstm", kClassification | kRegression | kLanguageModel};
     case v1::ModelSpec::kGru:
       return {"model.gru", kClassification | kRegression | kLanguageModel};
+    case v1::ModelSpec::kGraph:
+      if (ReadsTokens(model.graph())) return {"model.graph with an embedding", kLanguageModel};
+      return {"model.graph without an embedding", kClassification | kRegression | kReconstruction};
     case v1::ModelSpec::KIND_NOT_SET:
       break;
   }

@@ -50,7 +50,7 @@ TEST(CompleteImages, DefaultsOfLayersAreNotTheProtos) {
 
 TEST(CompleteImages, WrongLayersAreTaken) {
   ExpectError("{ cnn: {} }", "model.cnn.layers: expected at least one layer");
-  ExpectError(Cnn("{name: a}"), "model.cnn.layers[0]: expected an operation");
+  ExpectError(Cnn("{name: a}"), "model.cnn.layers[0] (a): expected an operation");
   ExpectError(Cnn("{conv: {}}"), "model.cnn.layers[0].conv.channels: missing");
   ExpectError(Cnn("{conv: {channels: 4, kernel: 16}}"), "model.cnn.layers[0].conv.kernel");
   ExpectError(Cnn("{conv: {channels: 4, groups: 3}}"), "expected a divisor of channels (4), got 3");

@@ -148,7 +148,7 @@ TEST(ParseSpec, TwoKeysOfOneOneofAreRefused) {
   EXPECT_EQ(
       ParseError("model:\n  mlp: { hidden: [3] }\n  softmax: {}\n"),
       "job.yaml:3: model.softmax: 'mlp' was already chosen in line 2; give only one of linear, softmax, mlp, "
-      "svm, cnn, resnet, lstm, gru, gpt, llama, autoencoder");
+      "svm, cnn, resnet, lstm, gru, gpt, llama, autoencoder, graph");
 }
 
 TEST(ParseSpec, NullAndEmptyMappingAreAnEmptyMessage) {

@@ -25,7 +25,23 @@ absl::Status CheckTokenizer(const v1::TokenizerSpec& tokenizer) {
                        kLargestVocabulary);
 }
 
+// The smallest of what a graph's embeddings say, as `of` reads it; 0: none says anything.
+template <typename Of>
+int32_t LeastOf(const v1::GraphSpec& graph, Of of) {
+  int32_t least = 0;
+  for (const v1::Layer& layer : graph.layers()) {
+    const int32_t value = layer.has_embedding() ? of(layer.embedding()) : 0;
+    if (value > 0 && (least == 0 || value < least)) least = value;
+  }
+  return least;
+}
+
 }  // namespace
+
+bool ReadsTokens(const v1::GraphSpec& graph) {
+  return std::any_of(graph.layers().begin(), graph.layers().end(),
+                     [](const v1::Layer& layer) { return layer.has_embedding(); });
+}
 
 int32_t ContextOf(const v1::ModelSpec& model) {
   switch (model.kind_case()) {
@@ -37,6 +53,8 @@ int32_t ContextOf(const v1::ModelSpec& model) {
       return model.lstm().has_context() ? model.lstm().context() : 64;
     case v1::ModelSpec::kGru:
       return model.gru().has_context() ? model.gru().context() : 64;
+    case v1::ModelSpec::kGraph:
+      return LeastOf(model.graph(), [](const v1::EmbeddingLayer& layer) { return layer.positions(); });
     default:
       return 0;
   }
@@ -44,6 +62,9 @@ int32_t ContextOf(const v1::ModelSpec& model) {
 
 int32_t FixedVocabulary(const v1::ModelSpec& model) {
   if (model.has_gpt()) return model.gpt().vocabulary();
+  if (model.has_graph()) {
+    return LeastOf(model.graph(), [](const v1::EmbeddingLayer& layer) { return layer.vocabulary(); });
+  }
   return model.has_llama() ? model.llama().vocabulary() : 0;
 }
 

@@ -8,7 +8,11 @@
 
 namespace lockstep {
 
-// The tokens that `model` sees at once (gpt.context, ...), with its default; 0: the model does not say.
+// Whether a graph's input is text: it has an embedding.
+bool ReadsTokens(const v1::GraphSpec& graph);
+
+// The tokens that `model` sees at once (gpt.context, the rows of a graph's positions, ...), with its default;
+// 0: the model does not say.
 int32_t ContextOf(const v1::ModelSpec& model);
 
 // The vocabulary that `model` fixes (gpt.vocabulary, ...); 0: it takes the dataset's.
