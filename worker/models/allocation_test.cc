@@ -3,6 +3,7 @@
 
 #include "worker/engine/engine.h"
 #include "worker/models/count_allocations.h"
+#include "worker/models/graph_job.h"
 #include "worker/models/test_job.h"
 
 namespace lockstep::engine {
@@ -84,6 +85,23 @@ TEST(Allocation, StepOfASequenceModelAllocates) {
     for (int step = 1; step <= 3; ++step) executor->Gradient(weights.data(), step, 6, sums.data());
     EXPECT_EQ(AllocationsSoFar(), before) << kind;
   }
+}
+
+TEST(Allocation, StepOfAGraphAllocates) {
+  const GraphJob job(
+      "{ graph: { input_shape: [4, 4, 2], layers: [{name: x, conv: {channels: 6, padding: 1}}, {max_pool: "
+      "{}}, "
+      "{name: s, reshape: {shape: [4, 6]}}, {name: a, attention: {heads: 3, rope_theta: 10}}, {name: b, "
+      "inputs: [s, a], batch_norm: {activation: silu}}, {name: t, transpose: {axes: [1, 0]}}, {name: u, "
+      "reshape: {shape: [4, 6]}}, {name: g, inputs: [b, u], swiglu: {}}, {gru: {hidden: 5}}, {lstm: {hidden: "
+      "5}}, {layer_norm: {}}, {dropout: {probability: 0.2}}, {flatten: {}}, {linear: {}}] } }",
+      32, 3);
+  const std::unique_ptr<Executor> executor =
+      *MakeExecutor(job.model, job.spec, job.Options({0, GraphJob::kShards}, nullptr));
+  std::vector<float> sums(job.model->gradient_size());
+  const int64_t before = AllocationsSoFar();
+  for (int step = 1; step <= 3; ++step) executor->Gradient(job.weights.data(), step, 12, sums.data());
+  EXPECT_EQ(AllocationsSoFar(), before);
 }
 
 }  // namespace

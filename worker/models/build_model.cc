@@ -9,6 +9,7 @@
 #include "worker/models/autoencoder.h"
 #include "worker/models/cnn.h"
 #include "worker/models/gpt.h"
+#include "worker/models/graph_model.h"
 #include "worker/models/llama.h"
 #include "worker/models/recurrent.h"
 #include "worker/models/resnet.h"
@@ -96,10 +97,12 @@ absl::StatusOr<std::shared_ptr<const Model>> BuildLanguageModel(const v1::JobSpe
       return BuildRecurrentLanguageModel(RecurrentKind::kLstm, model.lstm(), steps, vocabulary);
     case v1::ModelSpec::kGru:
       return BuildRecurrentLanguageModel(RecurrentKind::kGru, model.gru(), steps, vocabulary);
+    case v1::ModelSpec::kGraph:
+      return BuildGraph(model.graph(), {v1::TASK_LANGUAGE_MODEL, v1::LOSS_CROSS_ENTROPY, steps, vocabulary});
     default:
       return absl::InvalidArgumentError(
           "model: this one does not read text, but the dataset is text; expected one of gpt, llama, lstm, "
-          "gru");
+          "gru, or a graph with an embedding");
   }
 }
 
@@ -117,12 +120,13 @@ absl::StatusOr<std::shared_ptr<const Model>> BuildModel(const v1::JobSpec& spec,
         "model: the dataset's task is neither classification, regression nor reconstruction");
   }
   ASSIGN_OR_RETURN(const v1::Loss loss, LossOf(spec, task));
+  if (spec.model().has_graph()) return BuildGraph(spec.model().graph(), {task, loss, features, outputs});
   const bool autoencoder = spec.model().has_autoencoder();
   if (autoencoder != (task == v1::TASK_RECONSTRUCTION)) {
     return absl::InvalidArgumentError(
         autoencoder ? "model.autoencoder: reproduces its features; leave dataset.task out, "
                       "or set it to reconstruction"
-                    : "model: without a label expected autoencoder; name the label in "
+                    : "model: without a label expected autoencoder or graph; name the label in "
                       "dataset.label to train another model");
   }
   const bool classification = task == v1::TASK_CLASSIFICATION;
@@ -171,7 +175,8 @@ absl::StatusOr<std::shared_ptr<const Model>> BuildModel(const v1::JobSpec& spec,
       break;
   }
   return absl::InvalidArgumentError(
-      "model: expected one of linear, softmax, svm, mlp, autoencoder, cnn, resnet, lstm, gru, gpt, llama");
+      "model: expected one of linear, softmax, svm, mlp, autoencoder, cnn, resnet, lstm, gru, gpt, llama, "
+      "graph");
 }
 
 }  // namespace lockstep::engine

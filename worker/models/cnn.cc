@@ -15,9 +15,11 @@ absl::StatusOr<std::shared_ptr<const Model>> BuildCnn(const v1::CnnSpec& cnn, in
                    ImageShape("model.cnn.input_shape", cnn.input_shape(), features));
   GraphBuilder builder(std::move(shape));
   int value = builder.input();
+  std::string name = "input";
   for (int i = 0; i < cnn.layers_size(); ++i) {
-    ASSIGN_OR_RETURN(
-        value, AppendImageLayer(builder, absl::StrCat("model.cnn.layers[", i, "]"), cnn.layers(i), value));
+    const LayerPlace place(builder, "model.cnn.layers", i, cnn.layers(i), {{name, value}});
+    ASSIGN_OR_RETURN(value, AppendImageLayer(builder, place));
+    name = cnn.layers(i).name();
   }
   if (builder.shape(value).size() == 3) value = AppendFlatten(builder, "output.flatten", value);
   value = AppendLinear(builder, "output", value, outputs, kernels::Activation::kIdentity);

@@ -1,9 +1,7 @@
 #include "worker/models/image_layers.h"
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "kernels/activation.h"
-#include "kernels/convolution.h"
 #include "worker/engine/activation.h"
 #include "worker/engine/batch_norm.h"
 #include "worker/engine/convolution.h"
@@ -11,61 +9,28 @@
 #include "worker/engine/flatten.h"
 #include "worker/engine/linear.h"
 #include "worker/engine/pool.h"
+#include "worker/engine/reshape.h"
+#include "worker/models/layer_options.h"
 
 namespace lockstep::engine {
 namespace {
 
 using kernels::Activation;
 
-// Unspecified: none.
-Activation LayerActivation(v1::Activation activation) {
-  switch (activation) {
-    case v1::ACTIVATION_RELU:
-      return Activation::kRelu;
-    case v1::ACTIVATION_TANH:
-      return Activation::kTanh;
-    case v1::ACTIVATION_SIGMOID:
-      return Activation::kSigmoid;
-    case v1::ACTIVATION_GELU:
-      return Activation::kGelu;
-    case v1::ACTIVATION_SILU:
-      return Activation::kSilu;
-    default:
-      return Activation::kIdentity;
-  }
+absl::Status Fits(const LayerPlace& place, int64_t kernel, int64_t padding) {
+  RETURN_IF_ERROR(place.IsImage());
+  const std::vector<int64_t>& shape = place.shape();
+  if (shape[0] + 2 * padding >= kernel && shape[1] + 2 * padding >= kernel) return absl::OkStatus();
+  return place.Error(absl::StrCat("kernel ", kernel, " does not fit in ", shape[0], "x", shape[1],
+                                  padding > 0 ? absl::StrCat(" with padding ", padding) : "",
+                                  "; take a smaller kernel, more padding, or fewer strides and pools "
+                                  "before it"));
 }
 
-// One layer, for its errors.
-class Place {
- public:
-  Place(const GraphBuilder& builder, const std::string& field, const v1::Layer& layer, int input)
-      : name_(absl::StrCat(field, " (", layer.name(), ")")), shape_(builder.shape(input)) {}
-
-  absl::Status Error(const std::string& message) const {
-    return absl::InvalidArgumentError(absl::StrCat(name_, ": ", message));
-  }
-  absl::Status IsImage() const {
-    if (shape_.size() == 3) return absl::OkStatus();
-    return Error(absl::StrCat("expected an image (height x width x channels), got ", ShapeText(shape_),
-                              "; put the layer before flatten, linear and global_average_pool"));
-  }
-  absl::Status Fits(int64_t kernel, int64_t padding) const {
-    RETURN_IF_ERROR(IsImage());
-    if (shape_[0] + 2 * padding >= kernel && shape_[1] + 2 * padding >= kernel) return absl::OkStatus();
-    return Error(absl::StrCat("kernel ", kernel, " does not fit in ", shape_[0], "x", shape_[1],
-                              padding > 0 ? absl::StrCat(" with padding ", padding) : "",
-                              "; take a smaller kernel, more padding, or fewer strides and pools before it"));
-  }
-
- private:
-  const std::string name_;
-  const std::vector<int64_t> shape_;
-};
-
-absl::StatusOr<int> AppendConv(GraphBuilder& builder, const Place& place, const v1::Layer& layer, int input) {
-  const v1::ConvolutionLayer& conv = layer.conv();
-  RETURN_IF_ERROR(place.Fits(conv.kernel(), conv.padding()));
-  const int64_t channels = builder.shape(input)[2];
+absl::StatusOr<int> AppendConv(GraphBuilder& builder, const LayerPlace& place) {
+  const v1::ConvolutionLayer& conv = place.layer().conv();
+  RETURN_IF_ERROR(Fits(place, conv.kernel(), conv.padding()));
+  const int64_t channels = place.shape()[2];
   if (channels % conv.groups() != 0) {
     return place.Error(
         absl::StrCat("groups ", conv.groups(), " does not divide the ", channels, " channels of its input"));
@@ -78,65 +43,87 @@ absl::StatusOr<int> AppendConv(GraphBuilder& builder, const Place& place, const 
   options.groups = conv.groups();
   options.activation = LayerActivation(conv.activation());
   options.bias = conv.bias();
-  return AppendConvolution(builder, layer.name(), input, options);
+  Initializer own;
+  options.initializer = InitializerOf(conv, &own);
+  return AppendConvolution(builder, place.name(), place.input(), options);
 }
 
-absl::StatusOr<int> AppendPooling(GraphBuilder& builder, const Place& place, const v1::Layer& layer,
-                                  int input) {
-  const v1::PoolLayer& pool = layer.has_max_pool() ? layer.max_pool() : layer.average_pool();
-  RETURN_IF_ERROR(place.Fits(pool.kernel(), pool.padding()));
+absl::StatusOr<int> AppendPooling(GraphBuilder& builder, const LayerPlace& place) {
+  const bool max = place.layer().has_max_pool();
+  const v1::PoolLayer& pool = max ? place.layer().max_pool() : place.layer().average_pool();
+  RETURN_IF_ERROR(Fits(place, pool.kernel(), pool.padding()));
   kernels::PoolShape shape;
   shape.kernel = pool.kernel();
   shape.stride = pool.stride();
   shape.padding = pool.padding();
-  return AppendPool(builder, layer.name(), input, layer.has_max_pool() ? Pooling::kMax : Pooling::kAverage,
-                    shape);
+  return AppendPool(builder, place.name(), place.input(), max ? Pooling::kMax : Pooling::kAverage, shape);
 }
 
-int AppendNorm(GraphBuilder& builder, const v1::Layer& layer, int input) {
-  const v1::BatchNormLayer& norm = layer.batch_norm();
+absl::StatusOr<int> AppendGlobalPooling(GraphBuilder& builder, const LayerPlace& place) {
+  if (place.shape().size() != 2) RETURN_IF_ERROR(place.IsImage());
+  return AppendGlobalAveragePool(builder, place.name(), place.input());
+}
+
+// A second input is the residual.
+absl::StatusOr<int> AppendNorm(GraphBuilder& builder, const LayerPlace& place) {
+  const v1::BatchNormLayer& norm = place.layer().batch_norm();
   const Activation activation = LayerActivation(norm.activation());
   BatchNormOptions options;
   options.epsilon = norm.epsilon();
   options.momentum = norm.momentum();
   options.relu = activation == Activation::kRelu;
-  const int value = AppendBatchNorm(builder, layer.name(), input, options);
+  if (place.inputs() == 2) {
+    RETURN_IF_ERROR(place.AreAlike(0, 1));
+    options.residual = place.input(1);
+  }
+  const int value = AppendBatchNorm(builder, place.name(), place.input(), options);
   if (options.relu || activation == Activation::kIdentity) return value;
-  return AppendActivation(builder, layer.name() + ".activation", value, activation);
+  return AppendActivation(builder, place.name() + ".activation", value, activation);
+}
+
+absl::StatusOr<int> AppendFlat(GraphBuilder& builder, const LayerPlace& place) {
+  if (place.shape().size() == 2) {
+    return AppendReshape(builder, place.name(), place.input(), {builder.width(place.input())});
+  }
+  RETURN_IF_ERROR(place.IsImage());
+  return AppendFlatten(builder, place.name(), place.input());
+}
+
+int AppendAffine(GraphBuilder& builder, const LayerPlace& place) {
+  const v1::LinearLayer& linear = place.layer().linear();
+  int input = place.input();
+  if (place.shape().size() == 3) input = AppendFlatten(builder, place.name() + ".flatten", input);
+  Initializer own;
+  LinearOptions options;
+  options.activation = LayerActivation(linear.activation());
+  options.bias = linear.bias();
+  options.initializer = InitializerOf(linear, &own);
+  return AppendLinear(builder, place.name(), input, linear.width(), options);
 }
 
 }  // namespace
 
-std::string ShapeText(const std::vector<int64_t>& shape) { return absl::StrJoin(shape, "x"); }
-
-absl::StatusOr<int> AppendImageLayer(GraphBuilder& builder, const std::string& field, const v1::Layer& layer,
-                                     int input) {
-  const Place place(builder, field, layer, input);
+absl::StatusOr<int> AppendImageLayer(GraphBuilder& builder, const LayerPlace& place) {
+  const v1::Layer& layer = place.layer();
   switch (layer.operation_case()) {
     case v1::Layer::kConv:
-      return AppendConv(builder, place, layer, input);
+      return AppendConv(builder, place);
     case v1::Layer::kMaxPool:
     case v1::Layer::kAveragePool:
-      return AppendPooling(builder, place, layer, input);
+      return AppendPooling(builder, place);
     case v1::Layer::kGlobalAveragePool:
-      RETURN_IF_ERROR(place.IsImage());
-      return AppendGlobalAveragePool(builder, layer.name(), input);
+      return AppendGlobalPooling(builder, place);
     case v1::Layer::kBatchNorm:
-      return AppendNorm(builder, layer, input);
+      return AppendNorm(builder, place);
     case v1::Layer::kActivation:
-      return AppendActivation(builder, layer.name(), input, LayerActivation(layer.activation()));
+      return AppendActivation(builder, layer.name(), place.input(), LayerActivation(layer.activation()));
     case v1::Layer::kDropout:
-      if (layer.dropout().probability() == 0) return input;
-      return AppendDropout(builder, layer.name(), input, layer.dropout().probability());
+      if (layer.dropout().probability() == 0) return place.input();
+      return AppendDropout(builder, layer.name(), place.input(), layer.dropout().probability());
     case v1::Layer::kFlatten:
-      RETURN_IF_ERROR(place.IsImage());
-      return AppendFlatten(builder, layer.name(), input);
-    case v1::Layer::kLinear: {
-      if (builder.shape(input).size() == 3) input = AppendFlatten(builder, layer.name() + ".flatten", input);
-      const LinearOptions options{LayerActivation(layer.linear().activation()), layer.linear().bias(),
-                                  nullptr};
-      return AppendLinear(builder, layer.name(), input, layer.linear().width(), options);
-    }
+      return AppendFlat(builder, place);
+    case v1::Layer::kLinear:
+      return AppendAffine(builder, place);
     default:
       return place.Error("not a layer of images");
   }

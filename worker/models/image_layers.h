@@ -6,15 +6,14 @@
 #include "common/base/status.h"
 #include "lockstep/v1/job_spec.pb.h"
 #include "worker/engine/graph.h"
+#include "worker/models/layer_place.h"
 
 namespace lockstep::engine {
 
-// Appends `layer`, complete as CompleteSpec leaves it: conv, max_pool, average_pool, global_average_pool,
-// batch_norm, activation, dropout, flatten or linear (which flattens an image first). `field` is its place in
-// the spec, "model.cnn.layers[2]". Returns the output value. INVALID_ARGUMENT, naming field and layer: it
-// does not fit its input.
-absl::StatusOr<int> AppendImageLayer(GraphBuilder& builder, const std::string& field, const v1::Layer& layer,
-                                     int input);
+// Appends the layer at `place`: conv, max_pool, average_pool, global_average_pool, batch_norm, activation,
+// dropout, flatten or linear (which flattens an image first). Returns the output value. INVALID_ARGUMENT,
+// naming the layer: it does not fit its input.
+absl::StatusOr<int> AppendImageLayer(GraphBuilder& builder, const LayerPlace& place);
 
 // The input of a model of images; `field` is model.cnn.input_shape or the like. INVALID_ARGUMENT: not an
 // image of `features` values.
@@ -29,8 +28,5 @@ absl::StatusOr<std::vector<int64_t>> ImageShape(const std::string& field, const 
   return absl::InvalidArgumentError(absl::StrCat(field, ": expected [height, width, channels] of ", features,
                                                  " values, as the dataset's rows have, got [", got, "]"));
 }
-
-// "13x13x32"
-std::string ShapeText(const std::vector<int64_t>& shape);
 
 }  // namespace lockstep::engine
