@@ -1,0 +1,65 @@
+"""What schedules of joins, leaves and deaths share: a job that is long enough, and the weights of its quiet run, whatever happens.
+
+LOCKSTEP_NIGHTLY=1 makes the job and the random plan five times as long.
+"""
+
+import os
+import signal
+
+from cluster import FINAL, EndToEndTest, digits_spec, until
+
+NIGHTLY = os.environ.get("LOCKSTEP_NIGHTLY") == "1"
+EPOCHS = 1000 if NIGHTLY else 200
+
+
+def spec(workers, **further):
+    """Steps of three milliseconds or so on one thread, 23 in an epoch: long enough for a schedule."""
+    return digits_spec(epochs=EPOCHS, workers=workers, checkpoint={"every_steps": 1000, "keep_last": 2},
+                       model={"mlp": {"hidden": [512, 512], "dropout": 0.1}}, **further)
+
+
+class Quiet:
+    """The SHA-256 of the job when nothing happens to it; computed once."""
+
+    digest = None
+
+    @classmethod
+    def get(cls, cluster):
+        if cls.digest is None:
+            cls.digest = cluster.run_to_end(spec({"min": 1, "max": 1}, name="quiet"))["modelSha256"]
+        return cls.digest
+
+
+class Schedule(EndToEndTest):
+    def begin(self, minimum=1, maximum=4, **cluster):
+        self.cluster_ = self.cluster(threads=1, **cluster)
+        self.expected = Quiet.get(self.cluster_)
+        self.job = self.cluster_.submit(spec({"min": minimum, "max": maximum}))
+        self.cluster_.wait_step(self.job, 200)
+
+    def now(self):
+        now = self.cluster_.job(self.job)
+        self.assertNotIn(now["state"], FINAL, f"the job ended before the schedule did: {now.get('reason')}")
+        return now
+
+    def running_on(self, workers):
+        """Waits until the job runs on so many devices and has made 100 further steps there."""
+        def there():
+            now = self.now()
+            return now["state"] == "JOB_STATE_RUNNING" and len(now["members"]) == workers and now["reason"].startswith(
+                f"running on {workers} device") and "growing" not in now["reason"] and "shrinking" not in now["reason"] and now
+
+        now = until(there, lambda: f"the job to run on {workers}; it says {self.cluster_.job(self.job)}")
+        self.cluster_.wait_step(self.job, int(now["progress"]["step"]) + 100)
+
+    def kill_trainer(self, worker, how=signal.SIGKILL):
+        for pid in self.cluster_.trainers(worker):
+            os.kill(pid, how)
+
+    def ends_as_the_quiet_run(self):
+        done = self.cluster_.wait_for(self.job, "SUCCEEDED")
+        self.assertEqual(done["modelSha256"], self.expected)
+        return done
+
+    def no_checkpoint_was_read(self):
+        self.assertNotIn("starts from", self.cluster_.logs(self.job), "the state was read from disk instead of a peer")
