@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "bench/kernels/bench_support.h"
 #include "kernels/activation.h"
 #include "kernels/arrange.h"
 #include "kernels/embedding.h"
@@ -14,12 +15,6 @@
 namespace {
 
 using namespace lockstep::kernels;
-
-std::vector<float> Values(int64_t count) {
-  std::vector<float> out(count);
-  for (int64_t i = 0; i < count; ++i) out[i] = static_cast<float>(i % 97) / 48.0f - 1.0f;
-  return out;
-}
 
 void Bytes(benchmark::State& state, int64_t floats) {
   state.SetBytesProcessed(state.iterations() * floats * static_cast<int64_t>(sizeof(float)));

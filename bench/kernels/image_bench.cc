@@ -4,18 +4,13 @@
 
 #include <vector>
 
+#include "bench/kernels/bench_support.h"
 #include "kernels/batch_norm.h"
 #include "kernels/pool.h"
 
 namespace {
 
 using namespace lockstep::kernels;
-
-std::vector<float> Values(int64_t count) {
-  std::vector<float> out(count);
-  for (int64_t i = 0; i < count; ++i) out[i] = static_cast<float>(i % 97) / 48.0f - 1.0f;
-  return out;
-}
 
 // Arguments: pixels of a shard (4 rows), channels. A shard's statistics, then its normalisation with ReLU: x
 // twice, y.

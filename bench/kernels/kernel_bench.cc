@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "bench/kernels/bench_support.h"
 #include "kernels/activation.h"
 #include "kernels/cross_entropy.h"
 #include "kernels/dropout.h"
@@ -13,17 +14,6 @@
 namespace {
 
 using namespace lockstep::kernels;
-
-std::vector<float> Values(int64_t count) {
-  std::vector<float> out(count);
-  for (int64_t i = 0; i < count; ++i) out[i] = static_cast<float>(i % 97) / 48.0f - 1.0f;
-  return out;
-}
-
-void Flops(benchmark::State& state, double per_call) {
-  state.counters["FLOPS"] = benchmark::Counter(per_call, benchmark::Counter::kIsIterationInvariantRate,
-                                               benchmark::Counter::kIs1000);
-}
 
 // Arguments: m, n, k, b transposed, bf16.
 void Gemm(benchmark::State& state) {

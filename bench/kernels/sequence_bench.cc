@@ -6,6 +6,7 @@
 #include <cmath>
 #include <vector>
 
+#include "bench/kernels/bench_support.h"
 #include "kernels/arrange.h"
 #include "kernels/attention.h"
 #include "kernels/cross_entropy.h"
@@ -19,17 +20,6 @@
 namespace {
 
 using namespace lockstep::kernels;
-
-std::vector<float> Values(int64_t count) {
-  std::vector<float> out(count);
-  for (int64_t i = 0; i < count; ++i) out[i] = static_cast<float>(i % 97) / 48.0f - 1.0f;
-  return out;
-}
-
-void Flops(benchmark::State& state, double per_call) {
-  state.counters["FLOPS"] = benchmark::Counter(per_call, benchmark::Counter::kIsIterationInvariantRate,
-                                               benchmark::Counter::kIs1000);
-}
 
 struct Attention {
   AttentionShape shape;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "bench/kernels/bench_support.h"
 #include "kernels/adagrad.h"
 #include "kernels/gemm.h"
 #include "kernels/hinge.h"
@@ -17,12 +18,6 @@
 namespace {
 
 using namespace lockstep::kernels;
-
-std::vector<float> Values(int64_t count) {
-  std::vector<float> out(count);
-  for (int64_t i = 0; i < count; ++i) out[i] = static_cast<float>(i % 97) / 48.0f - 1.0f;
-  return out;
-}
 
 // One update over buffers of state.range(0) floats; `floats` are read or written for each weight.
 template <typename Update>

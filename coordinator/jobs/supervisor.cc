@@ -53,7 +53,7 @@ void Supervisor::Review(const std::vector<std::string>& jobs) {
     job->adopting = false;
     job->deadline = now + ledger_->options().start_timeout;
   }
-  for (const std::string& id : late) TimedOut(id);
+  for (const std::string& id : late) FailIfTimedOut(id);
   for (const auto& [id, decision] : decisions) Act(id, decision);
 }
 
@@ -90,16 +90,14 @@ SupervisedJob Supervisor::Describe(const JobRecord& job) const {
   return view;
 }
 
-bool Supervisor::TimedOut(const std::string& id) {
+void Supervisor::FailIfTimedOut(const std::string& id) {
   JobRecord* job = ledger_->EditJob(id);
   const std::string limit = absl::FormatDuration(ledger_->options().start_timeout);
   if (job->stop != v1::Stop::MODE_UNSPECIFIED) {
     generations_->Fail(job, absl::StrCat("its trainers did not stop within ", limit, " and were killed"));
-    return true;
+  } else if (job->state() == v1::JOB_STATE_STARTING) {
+    generations_->Fail(job, absl::StrCat(MissingText(job->members), " within ", limit, " of the start"));
   }
-  if (job->state() != v1::JOB_STATE_STARTING) return false;
-  generations_->Fail(job, absl::StrCat(MissingText(job->members), " within ", limit, " of the start"));
-  return true;
 }
 
 std::string Supervisor::Reason(const JobRecord& job, const SupervisionDecision& decision) const {

@@ -25,8 +25,8 @@ class Supervisor {
  private:
   void Review(const std::vector<std::string>& jobs);
   SupervisedJob Describe(const JobRecord& job) const;
-  // Starts and stops that took too long: the end of the job. True: that was it.
-  bool TimedOut(const std::string& id);
+  // Starts and stops that took too long: the end of the job. Others are Supervise's to judge.
+  void FailIfTimedOut(const std::string& id);
   void Act(const std::string& id, const SupervisionDecision& decision);
   std::string Reason(const JobRecord& job, const SupervisionDecision& decision) const;
   void CountFailure(JobRecord* job);

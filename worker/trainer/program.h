@@ -1,10 +1,9 @@
 // What trainers run. The loop (generations, rendezvous, stops), the collective, checkpoints and newcomers
 // know a program only through this interface; gradient descent is the first one.
 //
-// Life: Create (from an assignment) -> Restore? -> { Form -> Settle -> { Contribute -> Complete -> Settle }*
-// }*
-// -> Finish. All ranks hold the same state between steps; what differs between ranks is only which logical
-// shards they work on.
+// Life: Create (from an assignment) -> Restore? -> generations -> Finish; a generation is
+// Form -> Settle -> { Contribute -> Complete -> Settle }*. All ranks hold the same state between steps; what
+// differs between ranks is only which logical shards they work on.
 //
 // Form may come at any time, also after a collective call inside Settle or Finish has failed: a step that was
 // contributed to but not completed is contributed again, Settle and Finish begin anew. So that no rank is
