@@ -161,10 +161,10 @@ void AgentSessions::Reconcile(const std::string& name, const v1::Register& messa
         job != nullptr && (job->state() == v1::JOB_STATE_STARTING || job->state() == v1::JOB_STATE_RUNNING ||
                            job->state() == v1::JOB_STATE_RECOVERING);
     Member* member = works ? job->FindMember(name, device) : nullptr;
-    const bool leaves =
-        works && std::any_of(job->leaving.begin(), job->leaving.end(), [&](const Member& leaver) {
-          return leaver.worker == name && leaver.device == device;
-        });
+    const bool leaves = works && std::any_of(job->leaving.begin(), job->leaving.end(),
+                                             [&name, &device = device](const Member& leaver) {
+                                               return leaver.worker == name && leaver.device == device;
+                                             });
     if (has && (member != nullptr || leaves)) {
       generations_->Repeat(hold.job, {name, device});
     } else if (has) {
