@@ -101,7 +101,9 @@ void InProcessJob::Serve(int index) {
     for (const v1::MetricPoint& point : message.progress().points()) points_[point.step()] = point;
     if (message.has_status()) {
       trainers_[index]->last = message.status();
-      if (message.status().state() >= v1::ASSIGNMENT_STATE_SUCCEEDED) trainers_[index]->ended = true;
+      const v1::AssignmentState state = message.status().state();
+      trainers_[index]->ended =
+          state >= v1::ASSIGNMENT_STATE_SUCCEEDED && state != v1::ASSIGNMENT_STATE_INTERRUPTED;
       changed_.notify_all();
     }
   }
