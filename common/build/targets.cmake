@@ -39,11 +39,19 @@ lockstep_precompiled(lockstep_precompiled_test <gmock/gmock.h> <gtest/gtest.h>)
 target_link_libraries(lockstep_precompiled_test PRIVATE GTest::gmock)
 target_compile_options(lockstep_precompiled_test PRIVATE $<$<CONFIG:Release>:-O0>)
 
+# The sources of a library a few at a time: headers are most of the work. The presets release and asan do so; in debug and tsan each source
+# stands by itself, so that it is seen to include what it needs, and a change recompiles little.
+option(LOCKSTEP_UNITY "compile the sources of a library together")
+if(LOCKSTEP_UNITY)  # a source is not a header because another one includes it
+  target_compile_options(lockstep_flags INTERFACE $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-subobject-linkage>)
+endif()
+
 function(lockstep_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
   target_link_libraries(${name} PUBLIC lockstep_flags ${ARG_DEPS})
   target_precompile_headers(${name} REUSE_FROM lockstep_precompiled_library)
+  set_target_properties(${name} PROPERTIES UNITY_BUILD ${LOCKSTEP_UNITY} UNITY_BUILD_BATCH_SIZE 6)
 endfunction()
 
 # Makes a library one that computes.

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <limits>
 #include <new>
 
@@ -163,6 +164,12 @@ absl::StatusOr<FileBytes> FileBytes::Open(const std::string& path, bool decompre
     return absl::ResourceExhaustedError(absl::StrCat(path, ": no memory left to read ", size, " bytes"));
   }
   return file;
+}
+
+std::string AbsolutePath(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::path absolute = std::filesystem::absolute(path, error);
+  return error ? path : absolute.lexically_normal().string();
 }
 
 }  // namespace lockstep

@@ -41,4 +41,7 @@ class FileBytes {
 // than `limit`. Messages begin without the file's name.
 absl::StatusOr<std::string> Inflate(std::string_view stored, size_t limit);
 
+// As a dataset's record names a file, wherever it is read from later.
+std::string AbsolutePath(const std::string& path);
+
 }  // namespace lockstep

@@ -1,12 +1,11 @@
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <limits>
-#include <system_error>
 
 #include "common/data/cell.h"
 #include "common/data/dataset.h"
 #include "common/data/dataset_files.h"
+#include "common/data/file_bytes.h"
 #include "common/data/language_source.h"
 #include "common/data/table.h"
 #include "common/data/target.h"
@@ -16,12 +15,6 @@ namespace {
 
 // One-hot features a single column may ask for; more are a key or free text.
 constexpr size_t kMaxCategories = 10000;
-
-std::string Absolute(const std::string& path) {
-  std::error_code error;
-  const std::filesystem::path absolute = std::filesystem::absolute(path, error);
-  return error ? path : absolute.lexically_normal().string();
-}
 
 // Welford's mean: cannot overflow where the values do not.
 class Summary {
@@ -77,8 +70,8 @@ absl::StatusOr<v1::Dataset> InspectDataset(const v1::DatasetSpec& spec) {
 
   v1::Dataset dataset;
   dataset.set_format(table.format);
-  dataset.set_path(Absolute(spec.path()));
-  if (!spec.labels().empty()) dataset.set_labels_path(Absolute(spec.labels()));
+  dataset.set_path(AbsolutePath(spec.path()));
+  if (!spec.labels().empty()) dataset.set_labels_path(AbsolutePath(spec.labels()));
   dataset.set_label(spec.label());
   dataset.set_fingerprint(table.fingerprint);
   dataset.set_bytes(table.bytes);

@@ -1,10 +1,10 @@
 #include "common/data/language_source.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <new>
 
 #include "absl/container/flat_hash_set.h"
+#include "common/data/file_bytes.h"
 #include "common/data/table.h"
 #include "common/text/byte_pair_tokenizer.h"
 #include "common/text/utf8.h"
@@ -53,12 +53,6 @@ absl::StatusOr<LanguageSource> Load(v1::DatasetFormat format, const std::vector<
   return source;
 }
 
-std::string Absolute(const std::string& path) {
-  std::error_code error;
-  const std::filesystem::path absolute = std::filesystem::absolute(path, error);
-  return error ? path : absolute.lexically_normal().string();
-}
-
 int64_t DistinctCharacters(std::string_view text) {
   absl::flat_hash_set<uint32_t> seen;
   for (size_t at = 0; at < text.size();) {
@@ -90,9 +84,9 @@ absl::StatusOr<v1::Dataset> InspectLanguage(v1::DatasetFormat format, const v1::
   }
   v1::Dataset dataset;
   dataset.set_format(format);
-  dataset.set_path(Absolute(spec.path()));
-  for (const std::string& path : data) dataset.add_files(Absolute(path));
-  for (const std::string& path : tokenizer) dataset.add_tokenizer_files(Absolute(path));
+  dataset.set_path(AbsolutePath(spec.path()));
+  for (const std::string& path : data) dataset.add_files(AbsolutePath(path));
+  for (const std::string& path : tokenizer) dataset.add_tokenizer_files(AbsolutePath(path));
   dataset.set_fingerprint(source.fingerprint);
   dataset.set_bytes(source.bytes);
   dataset.set_records(source.records);

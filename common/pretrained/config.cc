@@ -13,9 +13,9 @@
 namespace lockstep {
 namespace {
 
-using nlohmann::json;
+using Json = nlohmann::json;
 
-bool Same(const json& a, const json& b) {
+bool Same(const Json& a, const Json& b) {
   if (!a.is_number() || !b.is_number()) return a == b;
   const double x = a.get<double>(), y = b.get<double>();
   return std::abs(x - y) <= 1e-6 * std::abs(y);
@@ -23,21 +23,21 @@ bool Same(const json& a, const json& b) {
 
 class Comparison {
  public:
-  Comparison(const json& config, std::string prefix) : config_(config), prefix_(std::move(prefix)) {}
+  Comparison(const Json& config, std::string prefix) : config_(config), prefix_(std::move(prefix)) {}
 
   // The spec's field holds `ours`; a file without the key means `fallback`.
-  void Field(const char* field, const json& ours, const char* key, const json& fallback) {
-    const json theirs = Value(key, fallback);
+  void Field(const char* field, const Json& ours, const char* key, const Json& fallback) {
+    const Json theirs = Value(key, fallback);
     if (!Same(theirs, ours)) {
       found_.push_back(absl::StrCat(prefix_, field, " is ", ours.dump(), ", ", key, " is ", theirs.dump()));
     }
   }
 
   // No field says it: the file must have one of these values.
-  void Fixed(const char* key, const std::vector<json>& known, const json& fallback) {
-    const json theirs = Value(key, fallback);
+  void Fixed(const char* key, const std::vector<Json>& known, const Json& fallback) {
+    const Json theirs = Value(key, fallback);
     std::vector<std::string> names;
-    for (const json& value : known) {
+    for (const Json& value : known) {
       if (Same(theirs, value)) return;
       names.push_back(value.dump());
     }
@@ -48,11 +48,11 @@ class Comparison {
   const std::vector<std::string>& found() const { return found_; }
 
  private:
-  json Value(const char* key, const json& fallback) const {
+  Json Value(const char* key, const Json& fallback) const {
     return config_.contains(key) && !config_[key].is_null() ? config_[key] : fallback;
   }
 
-  const json& config_;
+  const Json& config_;
   const std::string prefix_;
   std::vector<std::string> found_;
 };
@@ -71,10 +71,10 @@ void CompareGpt(const v1::GptSpec& gpt, bool whole, Comparison* comparison) {
   comparison->Fixed("n_inner", {4 * gpt.width()}, 4 * gpt.width());
 }
 
-void CompareLlama(const v1::LlamaSpec& llama, const json& config, bool whole, Comparison* comparison) {
+void CompareLlama(const v1::LlamaSpec& llama, const Json& config, bool whole, Comparison* comparison) {
   comparison->Field(".heads", llama.heads(), "num_attention_heads", 32);
   comparison->Field(".key_value_heads", llama.key_value_heads(), "num_key_value_heads",
-                    config.contains("num_attention_heads") ? config["num_attention_heads"] : json(32));
+                    config.contains("num_attention_heads") ? config["num_attention_heads"] : Json(32));
   comparison->Field(".norm_epsilon", llama.norm_epsilon(), "rms_norm_eps", 1e-6);
   comparison->Fixed("hidden_act", {"silu"}, "silu");
   comparison->Fixed("attention_bias", {false}, false);
@@ -88,16 +88,16 @@ void CompareLlama(const v1::LlamaSpec& llama, const json& config, bool whole, Co
 }
 
 // Newer files keep the rotary embedding in rope_parameters, older ones in rope_theta and rope_scaling.
-std::vector<std::string> CompareRope(const v1::LlamaSpec& llama, const json& config) {
-  const json none = json::object();
-  const json& parameters = config.contains("rope_parameters") && config["rope_parameters"].is_object()
+std::vector<std::string> CompareRope(const v1::LlamaSpec& llama, const Json& config) {
+  const Json none = Json::object();
+  const Json& parameters = config.contains("rope_parameters") && config["rope_parameters"].is_object()
                                ? config["rope_parameters"]
                                : none;
-  const json& scaling =
+  const Json& scaling =
       config.contains("rope_scaling") && config["rope_scaling"].is_object() ? config["rope_scaling"] : none;
   Comparison theta(parameters.contains("rope_theta") ? parameters : config, "model.llama");
   theta.Field(".rope_theta", llama.rope_theta(), "rope_theta", 10000.0);
-  for (const json& part : {parameters, scaling}) {
+  for (const Json& part : {parameters, scaling}) {
     Comparison kind(part, "model.llama");
     kind.Fixed(part.contains("type") ? "type" : "rope_type", {"default"}, "default");
     if (kind.found().empty()) continue;
@@ -113,7 +113,7 @@ std::vector<std::string> CompareRope(const v1::LlamaSpec& llama, const json& con
 absl::Status CheckPretrainedConfig(const std::string& path, const v1::ModelSpec& model, bool whole) {
   if (!model.has_gpt() && !model.has_llama()) return absl::OkStatus();
   std::ifstream file(path);
-  const json config = json::parse(file, nullptr, /*allow_exceptions=*/false);
+  const Json config = Json::parse(file, nullptr, /*allow_exceptions=*/false);
   const auto refuse = [&](const std::string& what) {
     return absl::InvalidArgumentError(absl::StrCat("from.safetensors: ", path, what));
   };
@@ -152,9 +152,9 @@ absl::Status CheckPretrainedSpec(const std::string& path, const v1::ModelSpec& m
   if (theirs.model().kind_case() != model.kind_case()) return absl::OkStatus();  // the tensors' names tell
   const auto* kind = v1::ModelSpec::descriptor()->FindFieldByNumber(model.kind_case());
   const auto fields = [kind](const v1::ModelSpec& of) {
-    return json::parse(MessageToJson(of.GetReflection()->GetMessage(of, kind)));
+    return Json::parse(MessageToJson(of.GetReflection()->GetMessage(of, kind)));
   };
-  const json one = fields(model), two = fields(theirs.model());
+  const Json one = fields(model), two = fields(theirs.model());
   std::vector<std::string> found;
   for (const char* name : {"heads", "key_value_heads", "rope_theta", "norm_epsilon", "activation"}) {
     if (!one.contains(name) || !two.contains(name) || Same(two[name], one[name])) continue;

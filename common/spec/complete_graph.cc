@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "common/spec/checks.h"
 #include "common/spec/complete_layer.h"
+#include "common/spec/limits.h"
 #include "common/spec/spec.h"
 #include "common/spec/text_spec.h"
 
@@ -15,7 +16,7 @@ namespace lockstep::spec {
 namespace {
 
 constexpr char kInput[] = "input";
-constexpr int kMostLayers = 10000, kMostAxes = 6, kLongestSide = 1 << 24;
+constexpr int kMostLayers = 10000, kLongestAxis = 1 << 24;
 
 struct InputCount {
   int least = 1, most = 1;
@@ -215,7 +216,7 @@ absl::Status CompleteGraph(v1::GraphSpec* graph) {
   }
   for (int i = 0; i < graph->input_shape_size(); ++i) {
     RETURN_IF_ERROR(
-        InRange(absl::StrCat("model.graph.input_shape[", i, "]"), graph->input_shape(i), 1, kLongestSide));
+        InRange(absl::StrCat("model.graph.input_shape[", i, "]"), graph->input_shape(i), 1, kLongestAxis));
   }
   RETURN_IF_ERROR(GraphChecks(graph).Run());
   if (graph->input_shape().empty() || !ReadsTokens(*graph)) return absl::OkStatus();

@@ -5,11 +5,10 @@
 #include "common/spec/checks.h"
 #include "common/spec/complete_layer.h"
 #include "common/spec/image_spec.h"
+#include "common/spec/limits.h"
 
 namespace lockstep::spec {
 namespace {
-
-constexpr int kLongestSide = 16384;
 
 bool IsOfImages(const v1::Layer& layer) {
   switch (layer.operation_case()) {

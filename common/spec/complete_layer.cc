@@ -7,14 +7,12 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "common/spec/checks.h"
+#include "common/spec/limits.h"
 
 namespace lockstep::spec {
 namespace {
 
-constexpr int kWidest = 65536, kLongest = 1 << 20, kLargestVocabulary = 10'000'000;
 constexpr int kLargestKernel = 15;  // kernels/convolution.h, kernels/pool.h
-constexpr int kLongestSide = 16384;
-constexpr int kMostAxes = 6;  // kernels/arrange.h
 constexpr size_t kLongestName = 128;
 
 template <typename Layer>

@@ -2,11 +2,10 @@
 #include "absl/strings/str_cat.h"
 #include "common/spec/checks.h"
 #include "common/spec/complete_sequence_model.h"
+#include "common/spec/limits.h"
 
 namespace lockstep::spec {
 namespace {
-
-constexpr int kWidest = 65536;
 
 template <typename Widths>
 absl::Status CheckWidths(absl::string_view field, const Widths& hidden) {

@@ -4,11 +4,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/spec/checks.h"
+#include "common/spec/limits.h"
 
 namespace lockstep::spec {
 namespace {
 
-constexpr int kWidest = 65536, kDeepest = 1000, kLongest = 1 << 20, kLargestVocabulary = 10'000'000;
+constexpr int kDeepest = 1000;
 
 // `which` and `of` are the last parts of the fields' names.
 absl::Status Divides(absl::string_view model, absl::string_view which, int divisor, absl::string_view of,

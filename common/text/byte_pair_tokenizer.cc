@@ -15,10 +15,6 @@ namespace {
 // Pieces remembered in one call; beyond it the cache starts anew.
 constexpr size_t kMaxCached = 1 << 18;
 
-uint64_t Key(int32_t left, int32_t right) {
-  return uint64_t{static_cast<uint32_t>(left)} << 32 | static_cast<uint32_t>(right);
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<BytePairTokenizer>> BytePairTokenizer::Make(
@@ -70,7 +66,7 @@ absl::StatusOr<std::unique_ptr<BytePairTokenizer>> BytePairTokenizer::Make(
       ids[i] = found->second;
     }
     const auto rank = static_cast<int32_t>(self->merges_.size());
-    if (!self->joined_.try_emplace(Key(ids[0], ids[1]), Joined{rank, ids[2]}).second) {
+    if (!self->joined_.try_emplace(PairKey(ids[0], ids[1]), Joined{rank, ids[2]}).second) {
       return absl::InvalidArgumentError(absl::StrCat(who, ": is listed twice"));
     }
     self->merges_.emplace_back(ids[0], ids[1]);
@@ -121,7 +117,7 @@ void BytePairTokenizer::EncodePiece(std::string_view piece, std::vector<int32_t>
   const auto offer = [&](int32_t at) {
     if (at < 0 || link(at).next >= size) return;
     const int32_t left = link(at).id, right = link(link(at).next).id;
-    const auto found = joined_.find(Key(left, right));
+    const auto found = joined_.find(PairKey(left, right));
     if (found != joined_.end()) heap.push({found->second.rank, at, left, right});
   };
   for (int32_t i = 0; i + 1 < size; ++i) offer(i);
@@ -131,7 +127,7 @@ void BytePairTokenizer::EncodePiece(std::string_view piece, std::vector<int32_t>
     Link& left = link(best.at);
     if (left.id != best.left || left.next >= size || link(left.next).id != best.right) continue;
     Link& right = link(left.next);
-    left.id = joined_.find(Key(best.left, best.right))->second.id;
+    left.id = joined_.find(PairKey(best.left, best.right))->second.id;
     right.id = -1;
     left.next = right.next;
     if (left.next < size) link(left.next).previous = best.at;

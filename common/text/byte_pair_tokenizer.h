@@ -20,6 +20,11 @@
 
 namespace lockstep {
 
+// A pair of neighbouring tokens, for hash tables.
+inline uint64_t PairKey(int32_t left, int32_t right) {
+  return uint64_t{static_cast<uint32_t>(left)} << 32 | static_cast<uint32_t>(right);
+}
+
 class BytePairTokenizer : public Tokenizer {
  public:
   static constexpr int32_t kBytes = 256;

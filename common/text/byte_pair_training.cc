@@ -31,10 +31,6 @@ struct Candidate {
   }
 };
 
-uint64_t Key(int32_t left, int32_t right) {
-  return uint64_t{static_cast<uint32_t>(left)} << 32 | static_cast<uint32_t>(right);
-}
-
 // In order of first occurrence, so that nothing depends on a hash table's order.
 std::vector<Word> CountWords(std::string_view text, const int32_t* id_of_byte) {
   absl::flat_hash_map<std::string_view, size_t> index;
@@ -70,7 +66,7 @@ class Trainer {
     while (!heap_.empty()) {
       const Candidate top = heap_.top();
       heap_.pop();
-      const int64_t count = pairs_[Key(top.left, top.right)].count;
+      const int64_t count = pairs_[PairKey(top.left, top.right)].count;
       if (count < kLeastCount) continue;
       if (count != top.count) {  // it changed since it was offered
         if (count < top.count) heap_.push({count, top.left, top.right});
@@ -84,11 +80,11 @@ class Trainer {
   }
 
   void Merge(int32_t left, int32_t right, int32_t merged) {
-    std::vector<uint32_t> where = std::move(pairs_[Key(left, right)].words);
+    std::vector<uint32_t> where = std::move(pairs_[PairKey(left, right)].words);
     std::sort(where.begin(), where.end());
     where.erase(std::unique(where.begin(), where.end()), where.end());
     for (const uint32_t w : where) MergeInWord(w, left, right, merged);
-    pairs_.erase(Key(left, right));
+    pairs_.erase(PairKey(left, right));
     for (const auto& [key, unused] : grown_) {
       const auto found = pairs_.find(key);
       if (found == pairs_.end()) continue;
@@ -100,7 +96,7 @@ class Trainer {
 
  private:
   void Add(int32_t left, int32_t right, uint32_t word, int64_t count) {
-    Pair& pair = pairs_[Key(left, right)];
+    Pair& pair = pairs_[PairKey(left, right)];
     pair.count += count;
     if (pair.words.empty() || pair.words.back() != word) pair.words.push_back(word);
   }
@@ -109,11 +105,12 @@ class Trainer {
     Word& word = words_[w];
     std::vector<int32_t>& tokens = word.tokens;
     const auto gone = [&](int32_t a, int32_t b) {
-      if (const auto found = pairs_.find(Key(a, b)); found != pairs_.end()) found->second.count -= word.count;
+      if (const auto found = pairs_.find(PairKey(a, b)); found != pairs_.end())
+        found->second.count -= word.count;
     };
     const auto come = [&](int32_t a, int32_t b) {
       Add(a, b, w, word.count);
-      grown_[Key(a, b)] = true;
+      grown_[PairKey(a, b)] = true;
     };
     size_t to = 0;
     for (size_t from = 0; from < tokens.size(); ++to) {

@@ -14,7 +14,7 @@ namespace {
 
 constexpr int64_t kChannelsAtOnce = 64;  // of one shard: what a member takes at a time
 
-struct Layer {
+struct BatchNormLayer {
   int64_t pixels = 1, channels = 1;  // of a row
   float epsilon = 1e-5f;
   bool relu = false, residual = false;
@@ -26,11 +26,13 @@ struct Layer {
 class BatchNormOp final : public Op {
  public:
   // mean, inverse and variance of each shard; prediction needs one row of inverses.
-  static int64_t Workspace(const Layer& layer, int64_t shards) { return 3 * shards * layer.channels; }
+  static int64_t Workspace(const BatchNormLayer& layer, int64_t shards) {
+    return 3 * shards * layer.channels;
+  }
   // What each shard adds to the gradients and the statistics.
-  static int64_t Scratch(const Layer& layer, int64_t shards) { return 4 * shards * layer.channels; }
+  static int64_t Scratch(const BatchNormLayer& layer, int64_t shards) { return 4 * shards * layer.channels; }
 
-  BatchNormOp(const Layer& layer, const OpContext& context)
+  BatchNormOp(const BatchNormLayer& layer, const OpContext& context)
       : layer_(layer),
         context_(context),
         ones_(static_cast<size_t>(context.shards), 1),
@@ -171,7 +173,7 @@ class BatchNormOp final : public Op {
     std::memcpy(to.data + at, from, static_cast<size_t>(count) * sizeof(float));
   }
 
-  const Layer layer_;
+  const BatchNormLayer layer_;
   const OpContext context_;
   const std::vector<int> ones_;  // a leaf is one row
   int64_t offsets_[4];           // in the flat buffer: gamma, beta, running mean, running variance
@@ -183,7 +185,7 @@ class BatchNormOp final : public Op {
 
 class BatchNormNode final : public Node {
  public:
-  BatchNormNode(std::string name, const Layer& layer) : name_(std::move(name)), layer_(layer) {}
+  BatchNormNode(std::string name, const BatchNormLayer& layer) : name_(std::move(name)), layer_(layer) {}
   std::string name() const override { return name_; }
   std::string kind() const override { return "batch_norm"; }
   bool BackwardReadsInput(int input) const override { return input == 0; }
@@ -203,7 +205,7 @@ class BatchNormNode final : public Node {
 
  private:
   const std::string name_;
-  const Layer layer_;
+  const BatchNormLayer layer_;
 };
 
 }  // namespace
@@ -211,7 +213,7 @@ class BatchNormNode final : public Node {
 int AppendBatchNorm(GraphBuilder& builder, const std::string& name, int input,
                     const BatchNormOptions& options) {
   const std::vector<int64_t> shape = builder.shape(input);
-  Layer layer;
+  BatchNormLayer layer;
   layer.channels = shape.back();
   layer.pixels = builder.width(input) / layer.channels;
   layer.epsilon = static_cast<float>(options.epsilon);

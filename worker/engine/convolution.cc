@@ -15,7 +15,7 @@ using kernels::ConvolutionShape;
 
 int64_t Aligned(int64_t floats) { return (floats + 15) / 16 * 16; }
 
-struct Layer {
+struct ConvolutionLayer {
   ConvolutionShape shape;
   int64_t out_height = 0, out_width = 0;
   Activation activation = Activation::kIdentity;
@@ -28,14 +28,14 @@ struct Layer {
   bool keeps_product() const { return kernels::SavesInput(activation); }
 };
 
-int64_t ScratchOfThread(const Layer& layer, int64_t shards) {
+int64_t ScratchOfThread(const ConvolutionLayer& layer, int64_t shards) {
   return Aligned(std::max(kernels::cpu::ConvolutionScratch(layer.shape),
                           kernels::cpu::ConvolutionWeightScratch(layer.shape, shards)));
 }
 
 class ConvolutionOp final : public Op {
  public:
-  ConvolutionOp(const Layer& layer, const OpContext& context)
+  ConvolutionOp(const ConvolutionLayer& layer, const OpContext& context)
       : layer_(layer),
         context_(context),
         weight_(context.parameter(layer.weight).offset),
@@ -89,7 +89,7 @@ class ConvolutionOp final : public Op {
   }
   float* Scratch(const Member& member) const { return scratch_ + member.index * scratch_stride_; }
 
-  const Layer layer_;
+  const ConvolutionLayer layer_;
   const OpContext context_;
   const int64_t weight_, bias_;  // offsets in the flat buffer; no bias: -1
   float* const product_;         // before the activation
@@ -100,7 +100,7 @@ class ConvolutionOp final : public Op {
 
 class ConvolutionNode final : public Node {
  public:
-  ConvolutionNode(std::string name, const Layer& layer) : name_(std::move(name)), layer_(layer) {}
+  ConvolutionNode(std::string name, const ConvolutionLayer& layer) : name_(std::move(name)), layer_(layer) {}
   std::string name() const override { return name_; }
   std::string kind() const override { return "conv"; }
   bool BackwardReadsInput(int) const override { return true; }
@@ -127,7 +127,7 @@ class ConvolutionNode final : public Node {
 
  private:
   const std::string name_;
-  const Layer layer_;
+  const ConvolutionLayer layer_;
 };
 
 }  // namespace
@@ -135,7 +135,7 @@ class ConvolutionNode final : public Node {
 int AppendConvolution(GraphBuilder& builder, const std::string& name, int input,
                       const ConvolutionOptions& options) {
   const std::vector<int64_t>& from = builder.shape(input);
-  Layer layer;
+  ConvolutionLayer layer;
   layer.shape = {from[0],        from[1],        from[2],         options.channels,
                  options.kernel, options.stride, options.padding, options.groups};
   layer.out_height = kernels::ConvolvedExtent(from[0], options.kernel, options.stride, options.padding);
