@@ -16,6 +16,8 @@ std::vector<std::unique_ptr<Command>> AllCommands() {
   commands.push_back(MakeScaleCommand());
   commands.push_back(MakeResumeCommand());
   commands.push_back(MakeCheckpointsCommand());
+  commands.push_back(MakeCheckpointCommand());
+  commands.push_back(MakeAuditCommand());
   commands.push_back(MakeDownloadCommand());
   commands.push_back(MakeModelsCommand());
   commands.push_back(MakeDatasetsCommand());

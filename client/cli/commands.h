@@ -19,6 +19,8 @@ std::unique_ptr<Command> MakeScaleCommand();
 std::unique_ptr<Command> MakeResumeCommand();
 std::unique_ptr<Command> MakeWorkersCommand();
 std::unique_ptr<Command> MakeCheckpointsCommand();
+std::unique_ptr<Command> MakeCheckpointCommand();
+std::unique_ptr<Command> MakeAuditCommand();
 std::unique_ptr<Command> MakeDatasetsCommand();
 std::unique_ptr<Command> MakeGenerateCommand();
 std::unique_ptr<Command> MakeExportCommand();

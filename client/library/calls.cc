@@ -105,6 +105,12 @@ absl::StatusOr<v1::ListCheckpointsResponse> Client::ListCheckpoints(const std::s
   return Unary<v1::Jobs>(connection_.get(), &v1::Jobs::Stub::ListCheckpoints, request, kNoLimit);
 }
 
+absl::StatusOr<v1::AuditJobResponse> Client::AuditJob(const std::string& job) {
+  v1::AuditJobRequest request;
+  request.set_job(job);
+  return Unary<v1::Jobs>(connection_.get(), &v1::Jobs::Stub::AuditJob, request, kNoLimit);
+}
+
 absl::StatusOr<v1::ListWorkersResponse> Client::ListWorkers() {
   return Unary<v1::Workers>(connection_.get(), &v1::Workers::Stub::ListWorkers, v1::ListWorkersRequest());
 }

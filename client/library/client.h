@@ -46,6 +46,7 @@ class Client {
   absl::StatusOr<v1::Job> ScaleJob(const std::string& job, int workers);
   absl::StatusOr<v1::Job> ResumeJob(const std::string& job);
   absl::StatusOr<v1::ListCheckpointsResponse> ListCheckpoints(const std::string& job);
+  absl::StatusOr<v1::AuditJobResponse> AuditJob(const std::string& job);
   absl::StatusOr<v1::ListWorkersResponse> ListWorkers();
   absl::StatusOr<v1::RegisterDatasetResponse> RegisterDataset(const v1::RegisterDatasetRequest& request);
   absl::StatusOr<v1::Dataset> GetDataset(const std::string& dataset);

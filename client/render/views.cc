@@ -212,6 +212,26 @@ std::string CheckpointsView(const v1::ListCheckpointsResponse& checkpoints, absl
   return TableText(rows, {true, true});
 }
 
+std::string AuditView(const v1::AuditJobResponse& audit, const Style& style) {
+  std::string text;
+  if (audit.proved()) {
+    text = absl::StrCat(style.Green("proved"), ": each of ", CountText(audit.samples()),
+                        " samples was used exactly once in each of ", CountText(audit.epochs()),
+                        audit.epochs() == 1 ? " epoch" : " epochs");
+    if (audit.samples_of_last() > 0) {
+      absl::StrAppend(&text, ", and ", CountText(audit.samples_of_last()),
+                      " of them once in the epoch under way");
+    }
+    absl::StrAppend(&text, " (", CountText(audit.steps()), " steps)\n");
+  } else {
+    text = absl::StrCat(style.Red("NOT proved"), ", after ", CountText(audit.steps()), " steps:\n");
+    for (const std::string& problem : audit.problems())
+      absl::StrAppend(&text, "  ", Printable(problem), "\n");
+  }
+  absl::StrAppend(&text, "from ", Printable(audit.source()), "/ledger.csv\n");
+  return text;
+}
+
 std::string DatasetsView(const v1::ListDatasetsResponse& datasets, absl::Time now) {
   Rows rows = {{"NAME", "VERSION", "FORMAT", "TASK", "RECORDS", "COLUMNS", "SIZE", "REGISTERED", "PATH"}};
   for (const auto& dataset : datasets.datasets()) {

@@ -20,6 +20,7 @@ std::string ResultView(const v1::Job& job, const Style& style);
 std::string ConfusionMatrixView(const v1::ConfusionMatrix& matrix);
 std::string WorkersView(const v1::ListWorkersResponse& workers);
 std::string CheckpointsView(const v1::ListCheckpointsResponse& checkpoints, absl::Time now);
+std::string AuditView(const v1::AuditJobResponse& audit, const Style& style);
 std::string DatasetsView(const v1::ListDatasetsResponse& datasets, absl::Time now);
 // What its records are: "records", "characters" or "tokens".
 std::string RecordsText(const v1::Dataset& dataset);

@@ -44,14 +44,16 @@ class PreparedDataset {
   // Rows [first, first + count) of `part` into features (count, features()) and, by task, classes (count) or
   // targets (count, 1), for reconstruction (count, features()); the other pointer may be null. Training rows
   // come in the order of `epoch` (a keyed Feistel permutation of (seed, epoch)); the other parts in record
-  // order, whatever the epoch. REQUIRES: the range lies inside the part.
-  void Fetch(Part part, int64_t epoch, int64_t first, int64_t count, float* features, int32_t* classes,
-             float* targets) const;
+  // order, whatever the epoch. Returns the digest (sample_digest.h) of the rows that were read, by their
+  // numbers in the part. REQUIRES: the range lies inside the part.
+  uint64_t Fetch(Part part, int64_t epoch, int64_t first, int64_t count, float* features, int32_t* classes,
+                 float* targets) const;
 
   // Language models, in place of Fetch: samples [first, first + count) as tokens (count, sequence_length())
-  // and their targets, moved by one (same shape; may be null), of ids below vocabulary(). REQUIRES: as Fetch.
-  void FetchTokens(Part part, int64_t epoch, int64_t first, int64_t count, int32_t* tokens,
-                   int32_t* targets) const;
+  // and their targets, moved by one (same shape; may be null), of ids below vocabulary(). A sample's number
+  // is that of its window. REQUIRES: as Fetch.
+  uint64_t FetchTokens(Part part, int64_t epoch, int64_t first, int64_t count, int32_t* tokens,
+                       int32_t* targets) const;
   int sequence_length() const;         // 0 for tables
   int vocabulary() const;              // 0 for tables
   const Tokenizer* tokenizer() const;  // null for tables, and for token shards that came without

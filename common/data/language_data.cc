@@ -5,6 +5,7 @@
 
 #include "common/numerics/permutation.h"
 #include "common/numerics/philox.h"
+#include "common/numerics/sample_digest.h"
 #include "common/spec/text_spec.h"
 #include "common/text/byte_pair_training.h"
 #include "common/text/character_tokenizer.h"
@@ -188,14 +189,16 @@ absl::Status LanguageData::CutWindows() {
   return absl::OkStatus();
 }
 
-int64_t LanguageData::RecordAt(Part part, int64_t epoch, int64_t position) const {
+int64_t LanguageData::WindowAt(Part part, int64_t epoch, int64_t position) const {
+  if (part != Part::kTrain) return position;
+  return Permutation(seed_, static_cast<uint64_t>(epoch), stretch(part).windows).At(position);
+}
+
+int64_t LanguageData::Begin(Part part, int64_t epoch, int64_t window) const {
   const int64_t length = sequence_length_;
-  if (part != Part::kTrain) return position * length;
-  const Stretch& from = stretch(part);
-  const int64_t window = Permutation(seed_, static_cast<uint64_t>(epoch), from.windows).At(position);
   // With the least length of training, no cut has room.
-  const int64_t cut = from.size / length >= 2 ? CutOf(seed_, epoch, length) : 0;
-  return cut + window * length;
+  const bool cut = part == Part::kTrain && stretch(part).size / length >= 2;
+  return (cut ? CutOf(seed_, epoch, length) : 0) + window * length;
 }
 
 void LanguageData::Copy(const Stretch& from, int64_t at, int64_t count, int32_t* out) const {
@@ -216,16 +219,20 @@ void LanguageData::Copy(const Stretch& from, int64_t at, int64_t count, int32_t*
   }
 }
 
-void LanguageData::FetchTokens(Part part, int64_t epoch, int64_t first, int64_t count, int32_t* tokens,
-                               int32_t* targets) const {
+uint64_t LanguageData::FetchTokens(Part part, int64_t epoch, int64_t first, int64_t count, int32_t* tokens,
+                                   int32_t* targets) const {
   const int64_t length = sequence_length_;
+  uint64_t digest = 0;
   for (int64_t i = 0; i < count; ++i) {
-    const int64_t at = RecordAt(part, epoch, first + i);
+    const int64_t window = WindowAt(part, epoch, first + i);
+    digest += SampleShare(window);
+    const int64_t at = Begin(part, epoch, window);
     Copy(stretch(part), at, length, tokens + i * length);
     if (targets == nullptr) continue;
     std::copy_n(tokens + i * length + 1, length - 1, targets + i * length);
     Copy(stretch(part), at + length, 1, targets + (i + 1) * length - 1);
   }
+  return digest;
 }
 
 void LanguageData::DescribeTo(nlohmann::ordered_json* json) const {

@@ -42,10 +42,12 @@ class LanguageData {
   int64_t size(Part part) const { return stretch(part).windows; }
 
   // As PreparedDataset's.
-  void FetchTokens(Part part, int64_t epoch, int64_t first, int64_t count, int32_t* tokens,
-                   int32_t* targets) const;
+  uint64_t FetchTokens(Part part, int64_t epoch, int64_t first, int64_t count, int32_t* tokens,
+                       int32_t* targets) const;
   // Where in its stretch the sample at `position` begins.
-  int64_t RecordAt(Part part, int64_t epoch, int64_t position) const;
+  int64_t RecordAt(Part part, int64_t epoch, int64_t position) const {
+    return Begin(part, epoch, WindowAt(part, epoch, position));
+  }
   void DescribeTo(nlohmann::ordered_json* json) const;
 
  private:
@@ -63,6 +65,8 @@ class LanguageData {
                           const std::array<int64_t, kParts>& sizes);
   absl::Status CutWindows();
   const Stretch& stretch(Part part) const { return parts_[static_cast<size_t>(part)]; }
+  int64_t WindowAt(Part part, int64_t epoch, int64_t position) const;
+  int64_t Begin(Part part, int64_t epoch, int64_t window) const;  // its first token, in its stretch
   void Copy(const Stretch& from, int64_t at, int64_t count, int32_t* out) const;
 
   LanguageSource source_;

@@ -15,6 +15,7 @@
 #include "common/data/table.h"
 #include "common/data/target.h"
 #include "common/numerics/permutation.h"
+#include "common/numerics/sample_digest.h"
 #include "nlohmann/json.hpp"
 
 namespace lockstep {
@@ -199,9 +200,9 @@ const Tokenizer* PreparedDataset::tokenizer() const {
   return impl_->language ? impl_->language->tokenizer() : nullptr;
 }
 
-void PreparedDataset::FetchTokens(Part part, int64_t epoch, int64_t first, int64_t count, int32_t* tokens,
-                                  int32_t* targets) const {
-  impl_->language->FetchTokens(part, epoch, first, count, tokens, targets);
+uint64_t PreparedDataset::FetchTokens(Part part, int64_t epoch, int64_t first, int64_t count, int32_t* tokens,
+                                      int32_t* targets) const {
+  return impl_->language->FetchTokens(part, epoch, first, count, tokens, targets);
 }
 
 int64_t PreparedDataset::size(Part part) const {
@@ -209,12 +210,13 @@ int64_t PreparedDataset::size(Part part) const {
   return static_cast<int64_t>(impl_->rows(part).records.size());
 }
 
-void PreparedDataset::Fetch(Part part, int64_t epoch, int64_t first, int64_t count, float* features,
-                            int32_t* classes, float* targets) const {
+uint64_t PreparedDataset::Fetch(Part part, int64_t epoch, int64_t first, int64_t count, float* features,
+                                int32_t* classes, float* targets) const {
   const Impl::Rows& rows = impl_->rows(part);
   const size_t width = static_cast<size_t>(impl_->preprocessing.features());
   const bool shuffled = part == Part::kTrain;
   const Permutation order(impl_->seed, static_cast<uint64_t>(epoch), size(part));
+  uint64_t digest = 0;
   for (int64_t i = 0; i < count; ++i) {
     const size_t row = static_cast<size_t>(shuffled ? order.At(first + i) : first + i);
     const size_t to = static_cast<size_t>(i);
@@ -226,7 +228,9 @@ void PreparedDataset::Fetch(Part part, int64_t epoch, int64_t first, int64_t cou
     if (targets != nullptr && impl_->task == v1::TASK_RECONSTRUCTION) {
       std::memcpy(targets + to * width, rows.features.get() + row * width, width * sizeof(float));
     }
+    digest += SampleShare(static_cast<int64_t>(row));
   }
+  return digest;
 }
 
 int64_t PreparedDataset::RecordAt(Part part, int64_t epoch, int64_t position) const {

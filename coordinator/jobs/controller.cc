@@ -4,7 +4,9 @@
 #include <filesystem>
 #include <utility>
 
+#include "common/checkpoint/describe.h"
 #include "coordinator/jobs/artifact_root.h"
+#include "coordinator/jobs/audit_job.h"
 #include "coordinator/jobs/controller_impl.h"
 #include "coordinator/jobs/restore.h"
 #include "coordinator/jobs/state_machine.h"
@@ -114,7 +116,15 @@ ControllerSnapshot Controller::Snapshot() { return impl_->published.Snapshot(); 
 
 absl::StatusOr<std::vector<v1::Checkpoint>> Controller::ListCheckpoints(const std::string& job) {
   ASSIGN_OR_RETURN(const v1::Job found, GetJob(job));
-  return DescribeCheckpoints(impl_->options.artifact_root, found.id());
+  ASSIGN_OR_RETURN(auto checkpoints,
+                   DescribeCheckpoints(CheckpointDirectory(impl_->options.artifact_root, found.id())));
+  for (v1::Checkpoint& checkpoint : checkpoints) checkpoint.set_job_id(found.id());
+  return checkpoints;
+}
+
+absl::StatusOr<v1::AuditJobResponse> Controller::Audit(const std::string& job) {
+  ASSIGN_OR_RETURN(const v1::Job found, GetJob(job));
+  return AuditJob(impl_->options.artifact_root, found);
 }
 
 std::vector<v1::Model> Controller::ListModels() {

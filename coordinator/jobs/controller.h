@@ -79,7 +79,8 @@ class Controller {
   absl::StatusOr<v1::ListJobsResponse> ListJobs(const v1::ListJobsRequest& request);
   std::vector<v1::Worker> ListWorkers();
   absl::StatusOr<std::vector<v1::Checkpoint>> ListCheckpoints(
-      const std::string& job);  // reads the job's folder
+      const std::string& job);                                         // reads the job's folder
+  absl::StatusOr<v1::AuditJobResponse> Audit(const std::string& job);  // reads the job's folder
   std::vector<v1::Model> ListModels();
   ControllerSnapshot Snapshot();
 

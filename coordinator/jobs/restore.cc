@@ -2,9 +2,7 @@
 
 #include <filesystem>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_join.h"
-#include "common/base/proto_time.h"
 #include "common/checkpoint/checkpoint.h"
 #include "common/pretrained/import.h"
 
@@ -108,40 +106,6 @@ absl::StatusOr<std::string> ResolveSource(const std::string& artifact_root, Stor
   auto newest = NewestWhole(directory, nullptr);
   if (!newest.ok()) return Annotate(newest.status(), absl::StrCat("from: job '", from.job(), "'"));
   return newest->path;
-}
-
-absl::StatusOr<std::vector<v1::Checkpoint>> DescribeCheckpoints(const std::string& artifact_root,
-                                                                const std::string& job_id) {
-  std::vector<v1::Checkpoint> out;
-  const std::string directory = CheckpointDirectory(artifact_root, job_id);
-  if (!IsDirectory(directory)) return out;
-  std::vector<std::pair<std::string, std::string>> broken;
-  ASSIGN_OR_RETURN(const auto infos, ListCheckpoints(directory, &broken));
-  for (const CheckpointInfo& info : infos) {
-    v1::Checkpoint& checkpoint = out.emplace_back();
-    checkpoint.set_job_id(job_id);
-    checkpoint.set_step(info.manifest.step);
-    checkpoint.set_epoch(info.manifest.epoch);
-    checkpoint.set_path(info.path);
-    *checkpoint.mutable_written_at() = ToProto(absl::FromUnixNanos(info.written_at_unix_nanos));
-    checkpoint.set_bytes(info.bytes);
-    checkpoint.set_best(info.manifest.best);
-    for (const auto& [name, value] : info.manifest.metrics) (*checkpoint.mutable_metrics())[name] = value;
-    const absl::Status whole = VerifyCheckpoint(info.path);
-    checkpoint.set_whole(whole.ok());
-    checkpoint.set_problem(std::string(whole.message()));
-  }
-  for (const auto& [path, problem] : broken) {
-    v1::Checkpoint& checkpoint = out.emplace_back();
-    checkpoint.set_job_id(job_id);
-    checkpoint.set_path(path);
-    checkpoint.set_problem(problem);
-    int64_t step = 0;  // the folder's name is all that is left to go by
-    if (absl::SimpleAtoi(path.substr(path.rfind('-') + 1), &step)) checkpoint.set_step(step);
-  }
-  std::stable_sort(out.begin(), out.end(),
-                   [](const v1::Checkpoint& a, const v1::Checkpoint& b) { return a.step() > b.step(); });
-  return out;
 }
 
 }  // namespace lockstep

@@ -27,8 +27,4 @@ absl::StatusOr<Restore> NewestRestore(const std::string& artifact_root, const St
 absl::StatusOr<std::string> ResolveSource(const std::string& artifact_root, Store* store,
                                           const v1::JobSpec& spec);
 
-// What ListCheckpoints of the API answers: newest first, each verified.
-absl::StatusOr<std::vector<v1::Checkpoint>> DescribeCheckpoints(const std::string& artifact_root,
-                                                                const std::string& job_id);
-
 }  // namespace lockstep

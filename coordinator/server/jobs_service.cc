@@ -141,6 +141,19 @@ class JobsService final : public v1::Jobs::CallbackService {
     return reactor;
   }
 
+  grpc::ServerUnaryReactor* AuditJob(grpc::CallbackServerContext* call, const v1::AuditJobRequest* request,
+                                     v1::AuditJobResponse* response) override {
+    if (absl::Status status = CheckReference("job", request->job()); !status.ok())
+      return Answer(call, status);
+    grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
+    context_.pool->Run([this, reactor, job = request->job(), response] {
+      auto audit = context_.controller->Audit(job);
+      if (audit.ok()) *response = *std::move(audit);
+      reactor->Finish(ToGrpc(audit.status()));
+    });
+    return reactor;
+  }
+
  private:
   using Verb = void (Controller::*)(std::string job, Controller::JobCallback done);
 

@@ -59,6 +59,7 @@ class Schedule(EndToEndTest):
     def ends_as_the_quiet_run(self):
         done = self.cluster_.wait_for(self.job, "SUCCEEDED")
         self.assertEqual(done["modelSha256"], self.expected)
+        self.assertSays(self.cluster_.lockstep("audit", self.job).stdout, "proved", "1,437 samples", f"each of {EPOCHS:,} epochs")
         return done
 
     def no_checkpoint_was_read(self):

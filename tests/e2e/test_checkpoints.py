@@ -47,6 +47,11 @@ class Damage(EndToEndTest):
         self.assertFalse(listed[0]["whole"])
         self.assertSays(listed[0]["problem"], *patterns)
         self.assertTrue(listed[1]["whole"])
+        verified = cluster.lockstep("checkpoint", "verify", job, expect=100)
+        self.assertSays(verified.stdout, *patterns)
+        self.assertSays(verified.stderr, "1 damaged")
+        self.assertSays(cluster.lockstep("checkpoint", "verify", newest, expect=100).stdout, *patterns)
+        self.assertSays(cluster.lockstep("checkpoint", "verify", previous).stderr, "1 whole, 0 damaged")
         # A new job that names the damaged one is refused, and told about the one before.
         spec = {**long_spec(), "from": {"path": str(newest)}}
         self.assertSays(cluster.refused(spec), *patterns, previous.name)
@@ -73,6 +78,36 @@ class Damage(EndToEndTest):
         done = cluster.lockstep("resume", job, expect=None)
         self.assertSays(done.stderr, "checksum", pathlib.Path(checkpoints[0]["path"]).name)
         self.assertEqual(cluster.job(job)["state"], "JOB_STATE_PAUSED")
+
+
+class Audit(EndToEndTest):
+    def test_a_job_under_way_is_audited_from_its_newest_checkpoint_and_a_finished_one_from_its_model(self):
+        cluster = self.cluster(workers=2)
+        self.assertSays(cluster.lockstep("audit", "nobody", expect=102).stderr, "nobody")
+        job = cluster.submit(long_spec(workers={"min": 2, "max": 2}))
+        cluster.wait_step(job, 700)
+        cluster.lockstep("pause", job)
+        cluster.wait_for(job, "PAUSED")
+        newest = cluster.checkpoints(job)[0]
+        audit = cluster.json("audit", job)
+        self.assertTrue(audit["proved"])
+        self.assertEqual(int(audit["steps"]), int(newest["step"]))
+        self.assertEqual(audit["source"], newest["path"])
+        self.assertEqual(int(audit["epochs"]), int(newest["step"]) // 23)
+        self.assertEqual(int(audit.get("samplesOfLast", 0)), int(newest["step"]) % 23 * 64)
+        cluster.lockstep("resume", job)
+        finished = cluster.wait_for(job, "SUCCEEDED")
+        audit = cluster.json("audit", job)
+        self.assertEqual((int(audit["epochs"]), int(audit["samples"])), (EPOCHS, 1437))
+        self.assertEqual(audit["source"], finished["modelPath"])
+        self.assertSays(cluster.lockstep("checkpoint", "verify", finished["modelPath"]).stderr, "1 whole, 0 damaged")
+
+    def test_a_record_that_was_altered_is_refused(self):
+        cluster = self.cluster(workers=1)
+        finished = cluster.run_to_end(digits_spec(epochs=3))
+        ledger = pathlib.Path(finished["modelPath"]) / "ledger.csv"
+        ledger.write_text(ledger.read_text().replace("0,1437,0,23", "0,1437,0,22"))
+        self.assertSays(cluster.lockstep("audit", finished["id"], expect=1).stderr, "checksum", "ledger.csv")
 
 
 class Retention(EndToEndTest):

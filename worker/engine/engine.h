@@ -45,7 +45,15 @@ absl::StatusOr<Precision> PrecisionOf(v1::Precision wanted);
 
 // Rows that follow the parameters in each gradient row: sums over the shard's real rows, reduced with the
 // gradient for free.
-enum GradientStat { kLossSum = 0, kCorrect = 1, kFlag0 = 2, kFlag1 = 3, kFlag2 = 4, kFlag3 = 5, kStats = 16 };
+enum GradientStat {
+  kLossSum = 0,
+  kCorrect = 1,
+  kFlag0 = 2,    // the trainer's loop's own, to kFlag0 + 3
+  kSamples = 6,  // how many, and
+  kSampleDigest =
+      7,  // which: sample_digest.h, a byte each in 8 numbers, so that sums over 65,536 ranks are exact
+  kStats = 16
+};
 
 // Immutable. Parameters are laid out in backward order (the last layer first), each at a multiple of 16
 // floats; gaps are zero.

@@ -21,6 +21,8 @@ constexpr int64_t kSkippedStepsThatFail = 5;
 // An epoch may take a millisecond; a log line a second is enough for people.
 constexpr std::chrono::seconds kLogPause{1};
 
+constexpr int kDigestBytes = 8;
+
 // A rank that does not report keeps its latest points: it may have to, once the first rank is lost.
 constexpr size_t kKeptPoints = 20'000;
 
@@ -119,6 +121,8 @@ void GradientDescent::Contribute(float* node_sums) {
   const int64_t epoch = step_ / steps_per_epoch_;
   const int64_t first = (step_ % steps_per_epoch_) * train().batch_size();
   const int64_t rows = BatchRows();
+  uint64_t digest = 0;
+  int64_t samples = 0;
   // The last batch of an epoch may be short: its rows are spread evenly, so that no rank idles and each
   // sample is used.
   for (int shard = shards_.begin; shard < shards_.end; ++shard) {
@@ -127,19 +131,40 @@ void GradientDescent::Contribute(float* node_sums) {
     const int64_t count = rows * (shard + 1) / logical_shards() - begin;
     const int64_t at = static_cast<int64_t>(local) * rows_per_shard_;
     if (count > 0 && model_->reads_tokens()) {
-      dataset_->FetchTokens(Part::kTrain, epoch, first + begin, count,
-                            executor_->tokens() + at * model_->features(),
-                            executor_->classes() + at * model_->positions());
+      digest += dataset_->FetchTokens(Part::kTrain, epoch, first + begin, count,
+                                      executor_->tokens() + at * model_->features(),
+                                      executor_->classes() + at * model_->positions());
     } else if (count > 0) {
-      dataset_->Fetch(Part::kTrain, epoch, first + begin, count,
-                      executor_->features() + at * dataset_->features(),
-                      executor_->classes() ? executor_->classes() + at : nullptr,
-                      executor_->targets() ? executor_->targets() + at * dataset_->outputs() : nullptr);
+      digest += dataset_->Fetch(
+          Part::kTrain, epoch, first + begin, count, executor_->features() + at * dataset_->features(),
+          executor_->classes() ? executor_->classes() + at : nullptr,
+          executor_->targets() ? executor_->targets() + at * dataset_->outputs() : nullptr);
     }
     executor_->SetRows(local, static_cast<int>(count));
+    samples += count;
   }
   input_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   executor_->Gradient(weights_.data(), step_, static_cast<int>(rows), node_sums);
+  float* const stats = node_sums + model_->flat_size();
+  stats[engine::kSamples] = static_cast<float>(samples);
+  for (int byte = 0; byte < kDigestBytes; ++byte) {
+    stats[engine::kSampleDigest + byte] = static_cast<float>(digest >> 8 * byte & 0xff);
+  }
+}
+
+// What the ranks really read, not what they should have read: the audit compares.
+void GradientDescent::EnterSamples(const float* stats) {
+  SampleRange range;
+  range.epoch = step_ / steps_per_epoch_;
+  range.epoch_samples = dataset_->size(Part::kTrain);
+  range.first_step = step_;
+  range.steps = 1;
+  range.first = (step_ % steps_per_epoch_) * train().batch_size();
+  range.samples = static_cast<int64_t>(stats[engine::kSamples]);
+  for (int byte = 0; byte < kDigestBytes; ++byte) {
+    range.digest += static_cast<uint64_t>(stats[engine::kSampleDigest + byte]) << 8 * byte;
+  }
+  ledger_.Add(range);
 }
 
 absl::Status GradientDescent::Complete(float* sums) {
@@ -157,6 +182,7 @@ absl::Status GradientDescent::Complete(float* sums) {
       engine::AverageWeights(train().ema(), model_->flat_size(), weights_.data(), average_.data(), &team_);
     }
   }
+  EnterSamples(stats);
   ++step_;
   samples_ += rows;
   best_is_current_ = false;
@@ -317,7 +343,8 @@ absl::StatusOr<std::string> GradientDescent::WriteResult(const std::string& mode
   return WriteModel(model_directory, manifest, tensors,
                     {{"spec.yaml", SpecToYaml(assignment_.spec())},
                      {"preprocessing.json", dataset_->PreprocessingJson()},
-                     {"metrics.json", metrics_json}});
+                     {"metrics.json", metrics_json},
+                     {kLedgerName, ledger_.ToText()}});
 }
 
 }  // namespace lockstep

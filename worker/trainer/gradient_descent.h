@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "common/audit/sample_ledger.h"
 #include "common/base/status.h"
 #include "common/data/dataset.h"
 #include "lockstep/v1/workers.pb.h"
@@ -57,6 +58,7 @@ class GradientDescent : public Program {
   const v1::TrainSpec& train() const { return assignment_.spec().train(); }
   absl::Status LoadPretrained();
   int BatchRows() const;
+  void EnterSamples(const float* stats);
   // What is validated, kept and shipped.
   const std::vector<float>& judged_weights() const { return average_.empty() ? weights_ : average_; }
   void AddPoint(v1::MetricPoint point);
@@ -95,6 +97,7 @@ class GradientDescent : public Program {
   int64_t total_steps_ = 0;
   int64_t validate_every_ = 1;  // steps
   int64_t report_every_ = 1;
+  SampleLedger ledger_;  // of the steps whose effect is in the weights
   int64_t skipped_in_a_row_ = 0;
   int64_t skipped_ = 0;
   bool validation_due_ = false;

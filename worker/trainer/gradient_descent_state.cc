@@ -10,6 +10,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "common/checkpoint/durable_file.h"
 #include "common/spec/spec.h"
 #include "worker/trainer/gradient_descent.h"
 
@@ -142,7 +143,8 @@ Snapshot GradientDescent::TakeSnapshot() {
   Snapshot snapshot;
   snapshot.content.manifest = Manifest();
   snapshot.content.files = {{"spec.yaml", SpecToYaml(assignment_.spec())},
-                            {"preprocessing.json", dataset_->PreprocessingJson()}};
+                            {"preprocessing.json", dataset_->PreprocessingJson()},
+                            {kLedgerName, ledger_.ToText()}};
   const Parameters all = All(*model_);
   AddTensors(all, "", weights_.data(), &snapshot, &snapshot.content.model);
   for (const engine::Optimizer::State& state : optimizer_->state()) {
@@ -180,6 +182,14 @@ absl::Status GradientDescent::Restore(const OpenedCheckpoint& checkpoint, bool w
   if (!best_weights_.empty()) {
     RETURN_IF_ERROR(ReadTensors(all, "best.", checkpoint.optimizer, path, best_weights_.data()));
   }
+  // Checkpoints of earlier versions have none: an audit then names the steps that left no record.
+  const absl::StatusOr<std::string> ledger =
+      ReadSmallFile(absl::StrCat(path, "/", kLedgerName), kMaxLedgerBytes);
+  if (ledger.ok()) {
+    ASSIGN_OR_RETURN(ledger_, SampleLedger::Parse(*ledger));
+  } else if (!absl::IsNotFound(ledger.status())) {
+    return ledger.status();
+  }
   validation_ = manifest.metrics;
   return Annotate(SetValues(manifest.program_state), path);
 }
@@ -200,6 +210,7 @@ std::string GradientDescent::StateValues() const {
   values["validation_due"] = absl::StrCat(validation_due_ ? 1 : 0);
   values["best_is_current"] = absl::StrCat(best_is_current_ ? 1 : 0);
   for (const auto& [name, value] : validation_) values[name] = absl::StrFormat("%.17g", value);
+  values["ledger"] = absl::Base64Escape(ledger_.ToText());
   // A rank that skips a step by taking this state can still report it.
   if (!points_.empty()) values["point"] = absl::Base64Escape(points_.back().SerializeAsString());
   return absl::StrJoin(values, "\n", absl::PairFormatter("="));
@@ -218,8 +229,10 @@ absl::Status GradientDescent::SetStateValues(const std::string& values) {
     double value = 0;
     if (absl::StartsWith(name, "validation/") && absl::SimpleAtod(text, &value)) validation_[name] = value;
   }
-  v1::MetricPoint point;
   std::string bytes;
+  if (!absl::Base64Unescape(map["ledger"], &bytes)) bytes.clear();
+  ASSIGN_OR_RETURN(ledger_, SampleLedger::Parse(bytes));
+  v1::MetricPoint point;
   if (map.contains("point") && absl::Base64Unescape(map["point"], &bytes) && point.ParseFromString(bytes)) {
     AddPoint(std::move(point));
   }
