@@ -1,6 +1,7 @@
 #include "common/checkpoint/describe.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -50,6 +51,11 @@ absl::StatusOr<std::vector<v1::Checkpoint>> DescribeCheckpoints(const std::strin
   std::vector<v1::Checkpoint> out;
   for (const CheckpointInfo& info : infos) out.push_back(Describe(info));
   for (const auto& [path, problem] : broken) out.push_back(Broken(path, problem));
+  // Retention may have taken one away meanwhile, whole (it renames the folder first): that is no damage.
+  std::erase_if(out, [](const v1::Checkpoint& checkpoint) {
+    std::error_code error;
+    return !checkpoint.whole() && !std::filesystem::exists(checkpoint.path(), error);
+  });
   std::stable_sort(out.begin(), out.end(),
                    [](const v1::Checkpoint& a, const v1::Checkpoint& b) { return a.step() > b.step(); });
   return out;

@@ -4,6 +4,7 @@ import concurrent.futures
 import os
 import signal
 import subprocess
+import time
 import unittest
 
 from cluster import EndToEndTest, digits_spec, metric, until
@@ -55,6 +56,32 @@ class KilledCoordinator(EndToEndTest):
         cluster.start_worker("late", slots=2)
         cluster.wait_for(acknowledged[0], "SUCCEEDED")
         cluster.wait_for(acknowledged[-1], "SUCCEEDED")
+
+    def test_none_of_a_thousand_is_lost_to_kill_after_kill(self):
+        cluster = self.cluster(workers=0)
+        spec = cluster.write_spec(digits_spec(epochs=1))
+        acknowledged, kills = [], 0
+
+        def submit(_):
+            done = subprocess.run(cluster.client("submit", spec, "-o", "json"), env=cluster.environment(), text=True,
+                                  capture_output=True, stdin=subprocess.DEVNULL)
+            if done.returncode == 0:
+                acknowledged.append(cluster.parse(done.stdout)["id"])
+
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            submits = [pool.submit(submit, index) for index in range(2000)]
+            while len(acknowledged) < 1000 and not all(pending.done() for pending in submits):
+                time.sleep(2)
+                cluster.kill_coordinator()
+                cluster.start_coordinator()
+                kills += 1
+            for pending in submits:
+                pending.cancel()
+        self.assertGreaterEqual(len(acknowledged), 1000)
+        self.assertEqual(len(set(acknowledged)), len(acknowledged), "two submits were given one job")
+        self.assertGreaterEqual(kills, 3)
+        there = {job["id"] for job in cluster.json("jobs", "--limit", 10000)["jobs"]}
+        self.assertEqual(set(acknowledged) - there, set())
 
     def test_a_running_job_keeps_stepping_and_is_adopted(self):
         cluster = self.cluster(workers=2)

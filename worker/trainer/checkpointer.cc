@@ -56,7 +56,13 @@ void Checkpointer::Enqueue(Program& program) {
   Snapshot snapshot = program.TakeSnapshot();
   std::lock_guard lock(mutex_);
   pending_ = std::move(snapshot);
+  copying_ = true;
   changed_.notify_all();
+}
+
+void Checkpointer::AwaitCopy() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return !copying_; });
 }
 
 void Checkpointer::WaitIdle() {
@@ -69,8 +75,13 @@ void Checkpointer::Run() {
   while (true) {
     changed_.wait(lock, [&] { return stopping_ || pending_; });
     if (!pending_) return;
-    const Snapshot snapshot = *std::exchange(pending_, std::nullopt);
+    Snapshot snapshot = *std::exchange(pending_, std::nullopt);
     writing_ = true;
+    lock.unlock();
+    snapshot.Copy();
+    lock.lock();
+    copying_ = false;
+    changed_.notify_all();
     lock.unlock();
     const absl::Status status = Write(snapshot);
     lock.lock();
@@ -84,7 +95,7 @@ void Checkpointer::Run() {
 absl::Status Checkpointer::Write(const Snapshot& snapshot) {
   const int64_t step = snapshot.content.manifest.step;
   absl::Status status;
-  for (const float value : snapshot.storage.front()) {
+  for (const float value : snapshot.first()) {
     if (!std::isfinite(value)) {
       status = absl::OutOfRangeError("the weights are not finite; the last good checkpoint is kept instead");
       break;

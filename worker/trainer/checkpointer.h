@@ -1,6 +1,6 @@
-// Decides when a checkpoint is due and writes it on a thread of its own, so that a step waits for the copy
-// alone. Rank 0's business; the other ranks have none. A write that fails is reported and costs nothing else:
-// training goes on and the previous checkpoint stays.
+// Decides when a checkpoint is due; copies the state and writes it on a thread of its own, while the next
+// step's gradient is computed. Rank 0's business; the other ranks have none. A write that fails is reported
+// and costs nothing else: training goes on and the previous checkpoint stays.
 #pragma once
 
 #include <condition_variable>
@@ -25,6 +25,8 @@ class Checkpointer {
   // After each step. every_steps: at each multiple, waiting for the previous write if need be; every: when
   // that much time has passed; neither: at natural boundaries, at most once per kDefaultPause.
   void MaybeWrite(Program& program);
+  // Before the state may change again. Rarely waits: a copy takes less time than a gradient.
+  void AwaitCopy();
   // Writes now and waits, unless this step is on disk already. The status says whether it is.
   absl::Status WriteNow(Program& program);
 
@@ -45,6 +47,7 @@ class Checkpointer {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::optional<Snapshot> pending_;
+  bool copying_ = false;  // from Enqueue on: the snapshot reads the program's state
   bool writing_ = false;
   bool stopping_ = false;
   absl::Status last_status_;

@@ -47,17 +47,17 @@ void AddStretches(Parameters parameters, float* flat, std::vector<std::span<floa
   }
 }
 
-// Views of a copy of what `flat` holds of these parameters.
+// Views of the snapshot's copy of what `flat` holds of these parameters.
 void AddTensors(const Parameters& parameters, const std::string& prefix, const float* flat,
                 Snapshot* snapshot, std::vector<TensorView>* tensors) {
-  int64_t size = 0;
-  for (const engine::Parameter* parameter : parameters) size += parameter->size;
-  std::vector<float>& copy = snapshot->storage.emplace_back();
-  copy.reserve(static_cast<size_t>(size));
+  std::vector<std::span<const float>> sources;
   for (const engine::Parameter* parameter : parameters) {
-    const float* data = copy.data() + copy.size();
-    copy.insert(copy.end(), flat + parameter->offset, flat + parameter->offset + parameter->size);
+    sources.emplace_back(flat + parameter->offset, static_cast<size_t>(parameter->size));
+  }
+  const float* data = snapshot->Add(sources);
+  for (const engine::Parameter* parameter : parameters) {
     tensors->push_back({absl::StrCat(prefix, parameter->name), DType::kF32, parameter->shape, data});
+    data += parameter->size;
   }
 }
 

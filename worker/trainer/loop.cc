@@ -132,6 +132,13 @@ void TrainerLoop::TakeNextGeneration() {
   reporter_.SetAssignment(assignment_);
 }
 
+void TrainerLoop::AwaitCopy() {
+  if (!checkpointer_) return;
+  const Clock::time_point start = Clock::now();
+  checkpointer_->AwaitCopy();
+  times_.checkpoint += SecondsBetween(start, Clock::now());
+}
+
 absl::Status TrainerLoop::FormGeneration() {
   const int shards = program_->logical_shards();
   CollectiveOptions options;
@@ -152,6 +159,7 @@ absl::Status TrainerLoop::FormGeneration() {
   nodes_ = MaximalNodes(shards, range).size();
   node_sums_.assign(nodes_ * options.n, 0.0f);
   sums_.assign(options.world == 1 ? 0 : options.n, 0.0f);
+  AwaitCopy();
   RETURN_IF_ERROR(ShareState());
   RETURN_IF_ERROR(program_->Form(collective_.get(), range));
   if (options.rank != 0) checkpointer_.reset();
@@ -216,10 +224,12 @@ absl::StatusOr<TrainerLoop::Outcome> TrainerLoop::StepUntilBoundary() {
     const Clock::time_point summed = Clock::now();
     const bool change_over = agreed[kChangeOver] == static_cast<float>(assignment_.world());
     const bool pause = agreed[kPause] > 0, cancel = agreed[kCancel] > 0;
+    AwaitCopy();
+    const Clock::time_point copied = Clock::now();
     RETURN_IF_ERROR(program_->Complete(sums));
     RETURN_IF_ERROR(program_->Settle());
     const Clock::time_point completed = Clock::now();
-    times_.compute += SecondsBetween(start, computed) + SecondsBetween(summed, completed);
+    times_.compute += SecondsBetween(start, computed) + SecondsBetween(copied, completed);
     times_.communication += SecondsBetween(computed, summed);
     if (checkpointer_ && !program_->done()) {
       checkpointer_->MaybeWrite(*program_);

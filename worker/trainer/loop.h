@@ -54,6 +54,7 @@ class TrainerLoop {
   // One generation, from its rendezvous to what ends it.
   absl::StatusOr<Outcome> RunGeneration();
   absl::Status FormGeneration();
+  void AwaitCopy();  // before the state changes
   absl::Status ShareState();
   absl::Status BroadcastState(int root, bool keep_mine_until_complete);
   absl::StatusOr<Outcome> StepUntilBoundary();

@@ -23,14 +23,9 @@
 #include "common/numerics/reduction_tree.h"
 #include "lockstep/v1/workers.pb.h"
 #include "worker/collective/collective.h"
+#include "worker/trainer/snapshot.h"
 
 namespace lockstep {
-
-// A copy of a program's state, to be written by another thread while training goes on.
-struct Snapshot {
-  std::vector<std::vector<float>> storage;  // what the views of `content` point into
-  CheckpointContent content;
-};
 
 class Program {
  public:
@@ -72,7 +67,7 @@ class Program {
   virtual int64_t samples() const = 0;
 
   // State to save, to restore, and to hand to newcomers: flat buffers of the same sizes on each rank, plus a
-  // few named values.
+  // few named values. The snapshot still reads the state: see snapshot.h.
   virtual Snapshot TakeSnapshot() = 0;
   virtual absl::Status Restore(const OpenedCheckpoint& checkpoint, bool weights_only) = 0;
   virtual std::vector<std::span<float>> StateBuffers() = 0;

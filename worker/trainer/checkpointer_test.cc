@@ -1,0 +1,142 @@
+#include "worker/trainer/checkpointer.h"
+
+#include <stdlib.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <limits>
+#include <thread>
+
+#include "common/checkpoint/checkpoint.h"
+#include "gtest/gtest.h"
+#include "worker/control/channel.h"
+
+namespace lockstep {
+namespace {
+
+constexpr size_t kFloats =
+    size_t{4} << 20;  // copied in a millisecond or more: a change comes first unless it waits
+
+// A state of equal numbers, and nothing else.
+class Constant : public Program {
+ public:
+  void Become(int64_t step, float value) {
+    step_ = step;
+    std::fill(state_.begin(), state_.end(), value);
+  }
+
+  int logical_shards() const override { return 1; }
+  size_t reduction_size() const override { return 0; }
+  size_t loop_flags_offset() const override { return 0; }
+  absl::Status Form(Collective*, ShardRange) override { return absl::OkStatus(); }
+  int64_t step() const override { return step_; }
+  bool done() const override { return false; }
+  int64_t position() const override { return step_; }
+  void Contribute(float*) override {}
+  absl::Status Complete(float*) override { return absl::OkStatus(); }
+  absl::Status Settle() override { return absl::OkStatus(); }
+  bool at_natural_boundary() const override { return false; }
+  void FillProgress(v1::JobProgress*) const override {}
+  std::vector<v1::MetricPoint> TakePoints() override { return {}; }
+  v1::ModelSummary Summary() const override { return {}; }
+  double input_seconds() const override { return 0; }
+  int64_t samples() const override { return 0; }
+  Snapshot TakeSnapshot() override {
+    Snapshot snapshot;
+    snapshot.content.manifest.step = step_;
+    const std::span<const float> all(state_);
+    const size_t half = all.size() / 2;
+    const float* data = snapshot.Add({all.first(half), all.subspan(half)});
+    snapshot.content.model = {{"state", DType::kF32, {static_cast<int64_t>(all.size())}, data}};
+    return snapshot;
+  }
+  absl::Status Restore(const OpenedCheckpoint&, bool) override { return absl::OkStatus(); }
+  std::vector<std::span<float>> StateBuffers() override { return {}; }
+  std::string StateValues() const override { return ""; }
+  absl::Status SetStateValues(const std::string&) override { return absl::OkStatus(); }
+  absl::StatusOr<v1::TrainResult> Finish(const std::string&) override { return v1::TrainResult(); }
+
+ private:
+  int64_t step_ = 0;
+  std::vector<float> state_ = std::vector<float>(kFloats);
+};
+
+class CheckpointerTest : public testing::Test {
+ protected:
+  CheckpointerTest() {
+    char name[] = "/tmp/checkpointer-XXXXXX";
+    directory_ = mkdtemp(name);
+    const auto pair = Channel::MakePair();
+    agent_ = std::make_unique<Channel>(pair->first);
+    trainer_ = std::make_unique<Channel>(pair->second);
+    reader_ = std::thread([this] {
+      v1::FromTrainer message;
+      while (agent_->Receive(&message).ok()) {
+      }
+    });
+    reporter_ = std::make_unique<Reporter>(trainer_.get(), v1::Assignment());
+    spec_.set_every_steps(1);
+    spec_.set_keep_last(10);
+  }
+  ~CheckpointerTest() override {
+    agent_->Shutdown();
+    reader_.join();
+    std::filesystem::remove_all(directory_);
+  }
+
+  // The value that all of a checkpoint's numbers have; NaN if they differ.
+  float ValueAt(int64_t step) {
+    const auto all = ListCheckpoints(directory_, nullptr);
+    for (const CheckpointInfo& info : *all) {
+      if (info.manifest.step != step) continue;
+      const auto opened = OpenCheckpoint(info.path);
+      const float* data = static_cast<const float*>(opened->model.Find("state")->data);
+      const bool same = std::all_of(data, data + kFloats, [&](float value) { return value == *data; });
+      return same ? *data : std::numeric_limits<float>::quiet_NaN();
+    }
+    ADD_FAILURE() << "no checkpoint of step " << step;
+    return std::numeric_limits<float>::quiet_NaN();
+  }
+
+  std::string directory_;
+  std::unique_ptr<Channel> agent_, trainer_;
+  std::thread reader_;
+  std::unique_ptr<Reporter> reporter_;
+  v1::CheckpointSpec spec_;
+  Constant program_;
+};
+
+TEST_F(CheckpointerTest, HoldsTheStateOfItsStepThoughTheNextChangesIt) {
+  {
+    Checkpointer checkpointer(spec_, directory_, reporter_.get());
+    for (int64_t step = 1; step <= 5; ++step) {
+      checkpointer.AwaitCopy();
+      program_.Become(step, static_cast<float>(step));
+      checkpointer.MaybeWrite(program_);
+    }
+    checkpointer.AwaitCopy();
+    program_.Become(6, -1);
+  }
+  for (int64_t step = 1; step <= 5; ++step) EXPECT_EQ(ValueAt(step), static_cast<float>(step));
+}
+
+TEST_F(CheckpointerTest, NothingToWaitForWithoutACheckpoint) {
+  Checkpointer checkpointer(spec_, directory_, reporter_.get());
+  checkpointer.AwaitCopy();
+  program_.Become(3, 3);
+  EXPECT_TRUE(checkpointer.WriteNow(program_).ok());
+  EXPECT_EQ(ValueAt(3), 3);
+}
+
+TEST_F(CheckpointerTest, AStateThatIsNotFiniteIsNotWritten) {
+  Checkpointer checkpointer(spec_, directory_, reporter_.get());
+  program_.Become(1, 1);
+  ASSERT_TRUE(checkpointer.WriteNow(program_).ok());
+  program_.Become(2, std::numeric_limits<float>::infinity());
+  EXPECT_TRUE(absl::IsOutOfRange(checkpointer.WriteNow(program_)));
+  EXPECT_EQ(ValueAt(1), 1);
+  EXPECT_EQ(ListCheckpoints(directory_, nullptr)->size(), 1u);
+}
+
+}  // namespace
+}  // namespace lockstep

@@ -1,0 +1,35 @@
+// A program's state on its way to a checkpoint. Taking it costs a step nothing: the state is copied by the
+// thread that writes it, while the next step's gradient is computed, which only reads the state. Whoever
+// changes the state waits until Copy has returned (Checkpointer::AwaitCopy).
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "common/checkpoint/checkpoint.h"
+
+namespace lockstep {
+
+class Snapshot {
+ public:
+  CheckpointContent content;  // its tensors' data are there once Copy has returned
+
+  // Room for what these hold, one after another; returns its beginning. Nothing is touched before Copy.
+  const float* Add(const std::vector<std::span<const float>>& sources);
+  void Copy();
+
+  // What was added first; REQUIRES: Copy has returned.
+  std::span<const float> first() const { return {pieces_.front().room.get(), pieces_.front().size}; }
+
+ private:
+  struct Piece {
+    std::vector<std::span<const float>> sources;
+    std::unique_ptr<float[]> room;
+    size_t size = 0;
+  };
+  std::vector<Piece> pieces_;
+};
+
+}  // namespace lockstep
