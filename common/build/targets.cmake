@@ -11,6 +11,12 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
 endif()
 # -O3 is for the code that computes (lockstep_compute); the rest is compiled with -O2.
 string(REPLACE "-O3" "-O2" CMAKE_CXX_FLAGS_RELEASE "${CMAKE_CXX_FLAGS_RELEASE}")
+# What is tested is optimised as it will run; the tests around it need not be, and take half the time to compile.
+set(lockstep_test_options $<$<CONFIG:Release>:-O0>)
+if(LOCKSTEP_SANITIZE)
+  string(REPLACE "-g" "-g1" CMAKE_CXX_FLAGS_DEBUG "${CMAKE_CXX_FLAGS_DEBUG}")  # lines, as reports show them
+  set(lockstep_test_options -O0)
+endif()
 if(LOCKSTEP_SANITIZE STREQUAL "address")
   add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -O1)
   add_link_options(-fsanitize=address,undefined)
@@ -37,7 +43,7 @@ endfunction()
 lockstep_precompiled(lockstep_precompiled_library)
 lockstep_precompiled(lockstep_precompiled_test <gmock/gmock.h> <gtest/gtest.h>)
 target_link_libraries(lockstep_precompiled_test PRIVATE GTest::gmock)
-target_compile_options(lockstep_precompiled_test PRIVATE $<$<CONFIG:Release>:-O0>)
+target_compile_options(lockstep_precompiled_test PRIVATE ${lockstep_test_options})
 
 # The sources of a library a few at a time: headers are most of the work. The presets release and asan do so; in debug and tsan each source
 # stands by itself, so that it is seen to include what it needs, and a change recompiles little.
@@ -72,8 +78,7 @@ function(lockstep_test name)
   add_executable(${name} ${ARG_SOURCES})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   target_link_libraries(${name} PRIVATE lockstep_flags ${ARG_DEPS} GTest::gmock_main)
-  # What is tested is optimised as it will run; the test around it need not be.
-  target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O0>)
+  target_compile_options(${name} PRIVATE ${lockstep_test_options})
   target_precompile_headers(${name} REUSE_FROM lockstep_precompiled_test)
   set_property(GLOBAL APPEND PROPERTY lockstep_unit_tests ${name})
   add_test(NAME ${name} COMMAND ${name})
