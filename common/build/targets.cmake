@@ -45,7 +45,7 @@ lockstep_precompiled(lockstep_precompiled_test <gmock/gmock.h> <gtest/gtest.h>)
 target_link_libraries(lockstep_precompiled_test PRIVATE GTest::gmock)
 target_compile_options(lockstep_precompiled_test PRIVATE ${lockstep_test_options})
 
-# The sources of a library a few at a time: headers are most of the work. The presets release and asan do so; in debug and tsan each source
+# The sources of a library a few at a time: headers are most of the work. The presets release, asan and tsan do so; in debug each source
 # stands by itself, so that it is seen to include what it needs, and a change recompiles little.
 option(LOCKSTEP_UNITY "compile the sources of a library together")
 if(LOCKSTEP_UNITY)  # a source is not a header because another one includes it
