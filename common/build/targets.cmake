@@ -15,9 +15,6 @@ string(REPLACE "-O3" "-O2" CMAKE_CXX_FLAGS_RELEASE "${CMAKE_CXX_FLAGS_RELEASE}")
 set(lockstep_test_options $<$<CONFIG:Release>:-O0>)
 if(LOCKSTEP_SANITIZE)
   string(REPLACE "-g" "-g1" CMAKE_CXX_FLAGS_DEBUG "${CMAKE_CXX_FLAGS_DEBUG}")  # lines, as reports show them
-endif()
-# Not for ThreadSanitizer: without inlining, the program's own std::unique_lock::unlock takes the place of libgloo's, whose lock it did not see.
-if(LOCKSTEP_SANITIZE STREQUAL "address")
   set(lockstep_test_options -O0)
 endif()
 if(LOCKSTEP_SANITIZE STREQUAL "address")
