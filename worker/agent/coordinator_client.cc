@@ -29,7 +29,8 @@ std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
 }
 
-// One Connect stream. Owned by gRPC from Begin to OnDone, beside the client's reference.
+// One Connect stream. Owned by gRPC from Begin to OnDone, beside the client's reference; it dies on the
+// loop's thread.
 class Stream final : public grpc::ClientBidiReactor<v1::ConnectRequest, v1::ConnectResponse>,
                      public std::enable_shared_from_this<Stream> {
  public:
@@ -82,8 +83,9 @@ class Stream final : public grpc::ClientBidiReactor<v1::ConnectRequest, v1::Conn
   }
 
   void OnDone(const grpc::Status& status) override {
-    loop_->Post([events = events_, status = FromGrpc(status)] { events->closed(status); });
-    self_.reset();
+    // gRPC's reference goes with the task, so the channel is never closed on one of gRPC's own threads:
+    // closing joins them, and the program may end meanwhile.
+    loop_->Post([self = std::move(self_), status = FromGrpc(status)] { self->events_->closed(status); });
   }
 
  private:
