@@ -6,6 +6,7 @@ import signal
 import time
 import unittest
 
+from cluster import until
 from schedule import Quiet, Schedule, spec
 
 
@@ -18,14 +19,14 @@ class Killed(Schedule):
         self.folder = pathlib.Path(self.cluster_.checkpoints(self.job)[0]["path"]).parent
 
     def in_the_middle_of_a_write(self, pids):
-        """Kills these once a checkpoint has its temporary folder. True: it was still there when all were dead."""
+        """Kills these once a checkpoint has its temporary folder. True: that one was still there when all were dead."""
         deadline = time.monotonic() + 60
-        while not any(name.startswith(".tmp-step-") for name in os.listdir(self.folder)):
+        while not (unfinished := [name for name in os.listdir(self.folder) if name.startswith(".tmp-step-")]):
             self.assertLess(time.monotonic(), deadline, "no checkpoint was written")
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
-        time.sleep(0.05)
-        return any(name.startswith(".tmp-step-") for name in os.listdir(self.folder))
+        until(lambda: not any(pathlib.Path(f"/proc/{pid}").exists() for pid in pids), "the killed ones to be gone")
+        return any((self.folder / name).exists() for name in unfinished)
 
     def everything_is_whole_at_the_end(self, unfinished):
         self.assertGreater(unfinished, 0, "no kill came in the middle of a write")

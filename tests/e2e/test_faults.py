@@ -30,24 +30,36 @@ class Undisturbed:
         return cls.digest
 
 
+class Submits:
+    """Clients, each a process, that submit one spec until cancelled; `acknowledged`: the ids they were given."""
+
+    def __init__(self, cluster, spec, pool, count):
+        self.cluster, self.spec, self.acknowledged = cluster, cluster.write_spec(spec), []
+        self.pending = [pool.submit(self.one) for _ in range(count)]
+
+    def one(self):
+        done = subprocess.run(self.cluster.client("submit", self.spec, "-o", "json"), env=self.cluster.environment(), text=True,
+                              capture_output=True, stdin=subprocess.DEVNULL)
+        if done.returncode == 0:
+            self.acknowledged.append(self.cluster.parse(done.stdout)["id"])
+
+    def all_done(self):
+        return all(submit.done() for submit in self.pending)
+
+    def cancel(self):
+        for submit in self.pending:
+            submit.cancel()
+
+
 class KilledCoordinator(EndToEndTest):
     def test_no_acknowledged_submit_is_lost(self):
         cluster = self.cluster(workers=0)
-        spec = cluster.write_spec(digits_spec(epochs=1))
-        acknowledged = []
-
-        def submit(_):
-            done = subprocess.run(cluster.client("submit", spec, "-o", "json"), env=cluster.environment(), text=True,
-                                  capture_output=True, stdin=subprocess.DEVNULL)
-            if done.returncode == 0:
-                acknowledged.append(cluster.parse(done.stdout)["id"])
-
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
-            submits = [pool.submit(submit, index) for index in range(40)]
+            submits = Submits(cluster, digits_spec(epochs=1), pool, 40)
+            acknowledged = submits.acknowledged
             until(lambda: len(acknowledged) >= 15, "fifteen acknowledged submits")
             cluster.kill_coordinator()
-            for pending in submits:
-                pending.cancel()
+            submits.cancel()
         self.assertLess(len(acknowledged), 40)
         cluster.start_coordinator()
         there = {job["id"] for job in cluster.jobs()}
@@ -59,24 +71,16 @@ class KilledCoordinator(EndToEndTest):
 
     def test_none_of_a_thousand_is_lost_to_kill_after_kill(self):
         cluster = self.cluster(workers=0)
-        spec = cluster.write_spec(digits_spec(epochs=1))
-        acknowledged, kills = [], 0
-
-        def submit(_):
-            done = subprocess.run(cluster.client("submit", spec, "-o", "json"), env=cluster.environment(), text=True,
-                                  capture_output=True, stdin=subprocess.DEVNULL)
-            if done.returncode == 0:
-                acknowledged.append(cluster.parse(done.stdout)["id"])
-
+        kills = 0
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
-            submits = [pool.submit(submit, index) for index in range(2000)]
-            while len(acknowledged) < 1000 and not all(pending.done() for pending in submits):
+            submits = Submits(cluster, digits_spec(epochs=1), pool, 2000)
+            acknowledged = submits.acknowledged
+            while len(acknowledged) < 1000 and not submits.all_done():
                 time.sleep(2)
                 cluster.kill_coordinator()
                 cluster.start_coordinator()
                 kills += 1
-            for pending in submits:
-                pending.cancel()
+            submits.cancel()
         self.assertGreaterEqual(len(acknowledged), 1000)
         self.assertEqual(len(set(acknowledged)), len(acknowledged), "two submits were given one job")
         self.assertGreaterEqual(kills, 3)

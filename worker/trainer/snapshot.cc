@@ -8,8 +8,8 @@ const float* Snapshot::Add(const std::vector<std::span<const float>>& sources) {
   Piece& piece = pieces_.emplace_back();
   piece.sources = sources;
   for (const std::span<const float> source : sources) piece.size += source.size();
-  // Not zeroed: its pages are first touched by Copy. (Huge pages were tried: five times slower, on a machine
-  // that had to find them first.)
+  // Not zeroed: its pages are first touched by Copy. (Huge pages were tried: the step waited
+  // 0.3 s instead of 1 ms for 150 MB, on a machine that had to find them first.)
   piece.room.reset(new float[piece.size]);
   return piece.room.get();
 }
