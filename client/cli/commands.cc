@@ -25,6 +25,8 @@ std::vector<std::unique_ptr<Command>> AllCommands() {
   commands.push_back(MakeExportCommand());
   commands.push_back(MakeTokenizerCommand());
   commands.push_back(MakeWorkersCommand());
+  commands.push_back(MakeCordonCommand());
+  commands.push_back(MakeUncordonCommand());
   commands.push_back(MakeCompletionCommand());
   commands.push_back(MakeVersionCommand());
   return commands;

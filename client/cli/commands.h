@@ -21,6 +21,8 @@ std::unique_ptr<Command> MakeWorkersCommand();
 std::unique_ptr<Command> MakeCheckpointsCommand();
 std::unique_ptr<Command> MakeCheckpointCommand();
 std::unique_ptr<Command> MakeAuditCommand();
+std::unique_ptr<Command> MakeCordonCommand();
+std::unique_ptr<Command> MakeUncordonCommand();
 std::unique_ptr<Command> MakeDatasetsCommand();
 std::unique_ptr<Command> MakeGenerateCommand();
 std::unique_ptr<Command> MakeExportCommand();

@@ -115,6 +115,25 @@ absl::StatusOr<v1::ListWorkersResponse> Client::ListWorkers() {
   return Unary<v1::Workers>(connection_.get(), &v1::Workers::Stub::ListWorkers, v1::ListWorkersRequest());
 }
 
+absl::StatusOr<v1::Cordon> Client::CordonWorker(const std::string& worker, const std::string& device,
+                                                const std::string& reason) {
+  v1::CordonWorkerRequest request;
+  request.set_worker(worker);
+  request.set_device(device);
+  request.set_reason(reason);
+  ASSIGN_OR_RETURN(v1::CordonWorkerResponse response,
+                   Unary<v1::Workers>(connection_.get(), &v1::Workers::Stub::CordonWorker, request));
+  return std::move(*response.mutable_cordon());
+}
+
+absl::StatusOr<v1::UncordonWorkerResponse> Client::UncordonWorker(const std::string& worker,
+                                                                  const std::string& device) {
+  v1::UncordonWorkerRequest request;
+  request.set_worker(worker);
+  request.set_device(device);
+  return Unary<v1::Workers>(connection_.get(), &v1::Workers::Stub::UncordonWorker, request);
+}
+
 absl::StatusOr<v1::RegisterDatasetResponse> Client::RegisterDataset(
     const v1::RegisterDatasetRequest& request) {
   return Unary<v1::Datasets>(connection_.get(), &v1::Datasets::Stub::RegisterDataset, request, kNoLimit);

@@ -48,6 +48,11 @@ class Client {
   absl::StatusOr<v1::ListCheckpointsResponse> ListCheckpoints(const std::string& job);
   absl::StatusOr<v1::AuditJobResponse> AuditJob(const std::string& job);
   absl::StatusOr<v1::ListWorkersResponse> ListWorkers();
+  // An empty device: all of the worker.
+  absl::StatusOr<v1::Cordon> CordonWorker(const std::string& worker, const std::string& device,
+                                          const std::string& reason);
+  absl::StatusOr<v1::UncordonWorkerResponse> UncordonWorker(const std::string& worker,
+                                                            const std::string& device);
   absl::StatusOr<v1::RegisterDatasetResponse> RegisterDataset(const v1::RegisterDatasetRequest& request);
   absl::StatusOr<v1::Dataset> GetDataset(const std::string& dataset);
   absl::StatusOr<v1::ListDatasetsResponse> ListDatasets();

@@ -272,6 +272,35 @@ TEST(Views, WorkersShowADeviceALine) {
             "avx2  1\n");
 }
 
+TEST(Views, ACordonedDeviceSaysWhy) {
+  v1::ListWorkersResponse workers;
+  auto* worker = workers.add_workers();
+  worker->set_name("node-0");
+  worker->set_state(v1::WORKER_STATE_READY);
+  worker->add_devices()->mutable_device()->set_id("cpu:0");
+  worker->mutable_devices(0)->set_cordoned("memory\x1b[2Jtest");
+  EXPECT_THAT(WorkersView(workers), HasSubstr("CORDONED: memory?[2Jtest"));
+}
+
+TEST(Views, AnAuditSaysWhatWasProvedOrWhatWasNot) {
+  v1::AuditJobResponse audit;
+  audit.set_proved(true);
+  audit.set_samples(1437);
+  audit.set_steps(30);
+  audit.set_samples_of_last(300);
+  audit.set_source("/m");
+  const Style plain;
+  EXPECT_EQ(AuditView(audit, plain),
+            "proved: 300 of 1,437 samples once in the epoch under way (30 steps)\nfrom /m/ledger.csv\n");
+  audit.set_epochs(2);
+  EXPECT_THAT(AuditView(audit, plain),
+              HasSubstr("each of 1,437 samples was used exactly once in each of 2 epochs, "
+                        "and 300 of 1,437 samples once in the epoch under way"));
+  audit.set_proved(false);
+  audit.add_problems("epoch 1: sample 7 was not used");
+  EXPECT_THAT(AuditView(audit, plain), HasSubstr("NOT proved, after 30 steps:\n  epoch 1: sample 7"));
+}
+
 TEST(Views, BrokenCheckpointsSayWhy) {
   v1::ListCheckpointsResponse checkpoints;
   auto* checkpoint = checkpoints.add_checkpoints();

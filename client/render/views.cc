@@ -191,10 +191,12 @@ std::string WorkersView(const v1::ListWorkersResponse& workers) {
     }
     for (const auto& device : worker.devices()) {
       const bool busy = !device.job_id().empty();
-      rows.push_back({Printable(worker.name()), Printable(worker.host()), state,
-                      Printable(device.device().id()), busy ? Printable(device.job_id()) : "-",
-                      busy ? absl::StrCat(device.rank()) : "-",
-                      Printable(device.device().profile().instruction_set()), Printable(worker.version())});
+      rows.push_back(
+          {Printable(worker.name()), Printable(worker.host()),
+           device.cordoned().empty() ? state : absl::StrCat("CORDONED: ", Printable(device.cordoned())),
+           Printable(device.device().id()), busy ? Printable(device.job_id()) : "-",
+           busy ? absl::StrCat(device.rank()) : "-", Printable(device.device().profile().instruction_set()),
+           Printable(worker.version())});
     }
   }
   return TableText(rows);
@@ -215,12 +217,16 @@ std::string CheckpointsView(const v1::ListCheckpointsResponse& checkpoints, absl
 std::string AuditView(const v1::AuditJobResponse& audit, const Style& style) {
   std::string text;
   if (audit.proved()) {
-    text = absl::StrCat(style.Green("proved"), ": each of ", CountText(audit.samples()),
-                        " samples was used exactly once in each of ", CountText(audit.epochs()),
-                        audit.epochs() == 1 ? " epoch" : " epochs");
-    if (audit.samples_of_last() > 0) {
-      absl::StrAppend(&text, ", and ", CountText(audit.samples_of_last()),
-                      " of them once in the epoch under way");
+    text = absl::StrCat(style.Green("proved"), ": ");
+    if (audit.epochs() > 0) {
+      absl::StrAppend(&text, "each of ", CountText(audit.samples()),
+                      " samples was used exactly once in each of ", CountText(audit.epochs()),
+                      audit.epochs() == 1 ? " epoch" : " epochs");
+      if (audit.samples_of_last() > 0) absl::StrAppend(&text, ", and ");
+    }
+    if (audit.samples_of_last() > 0 || audit.epochs() == 0) {
+      absl::StrAppend(&text, CountText(audit.samples_of_last()), " of ", CountText(audit.samples()),
+                      " samples once in the epoch under way");
     }
     absl::StrAppend(&text, " (", CountText(audit.steps()), " steps)\n");
   } else {

@@ -20,8 +20,8 @@ struct Audit {
   static constexpr size_t kMostProblems = 20;
 };
 
-// `steps_done`: of the state that the ledger came with. Took 35 to 73 ns for each sample that was used, on one slow core.
-// Thread-safe.
+// `steps_done`: of the state that the ledger came with. Took 35 to 73 ns for each sample that was used, on
+// one slow core. Thread-safe.
 Audit AuditSamples(const SampleLedger& ledger, uint64_t seed, int64_t steps_done);
 
 }  // namespace lockstep

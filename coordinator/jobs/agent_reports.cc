@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "common/base/proto_time.h"
+#include "coordinator/jobs/cordons.h"
 #include "coordinator/jobs/crash_text.h"
 #include "coordinator/jobs/state_machine.h"
 
@@ -138,6 +139,7 @@ void AgentReports::Ended(JobRecord* job, Member* member, const v1::AssignmentSta
       return generations_->Fail(ledger_->EditJob(id), EndText(member->worker, status.rank(), status));
     default:
       ++counters_.trainer_crashes;
+      if (status.corrupt()) Quarantine(ledger_, member->worker, member->device, status.message());
   }
   member->gone = EndText(member->worker, status.rank(), status);
   if (status.state() == v1::ASSIGNMENT_STATE_FAILED) job->avoid.insert({member->worker, member->device});

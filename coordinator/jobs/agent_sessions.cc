@@ -197,14 +197,22 @@ void AgentSessions::Drain(const std::string& name) {
   worker->state = v1::WORKER_STATE_DRAINING;
   ledger_->WantSchedule();
   spdlog::info("worker {} drains", name);
+  Vacate(name, "", "is going away");
+}
+
+void AgentSessions::Vacate(const std::string& name, const std::string& device, const std::string& why) {
+  const auto meant = [&](const std::string& other) { return device.empty() || other == device; };
+  const std::string reason = absl::StrCat("worker ", name, " ", why);
   std::set<std::string> jobs;
-  for (const auto& [device, hold] : worker->holds) jobs.insert(hold.job);
+  for (const auto& [held, hold] : ledger_->FindWorker(name)->holds) {
+    if (meant(held)) jobs.insert(hold.job);
+  }
   for (const std::string& id : jobs) {
     JobRecord* job = ledger_->EditJob(id);
     if (job == nullptr) continue;
     std::vector<Slot> leaving;
     for (const Member& member : job->members) {
-      if (member.worker == name) leaving.push_back({name, member.device});
+      if (member.worker == name && meant(member.device)) leaving.push_back({name, member.device});
     }
     const int left = static_cast<int>(job->members.size() - leaving.size());
     const bool steady = job->state() == v1::JOB_STATE_RUNNING && !job->growing() && !job->broken;
@@ -214,10 +222,10 @@ void AgentSessions::Drain(const std::string& name) {
       job->requeue_when_stopped = true;
       if (job->stop == v1::Stop::MODE_UNSPECIFIED) generations_->Stop(job, v1::Stop::MODE_PAUSE);
     } else if (job->state() == v1::JOB_STATE_STARTING) {
-      generations_->Requeue(job, absl::StrCat("queued again: worker ", name, " is going away"));
+      generations_->Requeue(job, absl::StrCat("queued again: ", reason));
     } else {
       for (Member& member : job->members) {
-        if (member.worker == name) member.gone = absl::StrCat("worker ", name, " is going away");
+        if (member.worker == name && meant(member.device)) member.gone = reason;
       }
     }
   }

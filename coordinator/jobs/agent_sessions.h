@@ -30,6 +30,9 @@ class AgentSessions {
   void Disconnected(int64_t session);
   void Register(int64_t session, const v1::Register& message);
   void Drain(const std::string& worker);
+  // What runs on a device, or on all of the worker ("" for device), leaves at its next step boundary, or, if
+  // too few would be left, waits in the queue. `why` completes "worker NAME ...".
+  void Vacate(const std::string& worker, const std::string& device, const std::string& why);
 
   // The worker behind `session`, "" if its messages do not count; notes that it lives.
   std::string Hear(int64_t session);

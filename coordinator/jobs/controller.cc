@@ -64,6 +64,26 @@ void Controller::Scale(std::string job, int workers, JobCallback done) {
                   });
 }
 
+void Controller::Cordon(v1::CordonWorkerRequest request,
+                        std::function<void(absl::StatusOr<v1::Cordon>)> done) {
+  ControlEvent event;
+  event.apply = [impl = impl_.get(), request = std::move(request), done] {
+    impl->cordons.Set(request, done);
+  };
+  event.fail = [done](const absl::Status& status) { done(status); };
+  impl_->loop.Post(std::move(event));
+}
+
+void Controller::Uncordon(v1::UncordonWorkerRequest request,
+                          std::function<void(absl::StatusOr<std::vector<v1::Cordon>>)> done) {
+  ControlEvent event;
+  event.apply = [impl = impl_.get(), request = std::move(request), done] {
+    impl->cordons.Remove(request, done);
+  };
+  event.fail = [done](const absl::Status& status) { done(status); };
+  impl_->loop.Post(std::move(event));
+}
+
 // Verifying checkpoints takes long and belongs to the caller's thread; it also gives the caller the error.
 void Controller::Resume(std::string job, JobCallback done) {
   std::optional<Restore> restore;

@@ -75,6 +75,11 @@ class Controller {
   void Resume(std::string job, JobCallback done);
   void Scale(std::string job, int workers, JobCallback done);
 
+  // See CordonWorker and UncordonWorker in workers.proto.
+  void Cordon(v1::CordonWorkerRequest request, std::function<void(absl::StatusOr<v1::Cordon>)> done);
+  void Uncordon(v1::UncordonWorkerRequest request,
+                std::function<void(absl::StatusOr<std::vector<v1::Cordon>>)> done);
+
   absl::StatusOr<v1::Job> GetJob(const std::string& id_or_name);
   absl::StatusOr<v1::ListJobsResponse> ListJobs(const v1::ListJobsRequest& request);
   std::vector<v1::Worker> ListWorkers();

@@ -38,6 +38,7 @@ Controller::Impl::Impl(const Controller::Options& controller_options, Store* job
                  reports.Status(worker, status);
                }),
       supervisor(&ledger, &generations),
+      cordons(&ledger, &sessions),
       commands(&ledger, &generations, last_job_id),
       watchers(&ledger),
       loop({.tick = std::max(absl::Milliseconds(200), controller_options.heartbeat_interval)},
@@ -84,6 +85,8 @@ absl::Status Controller::Impl::Load() {
       }
     }
   }
+  ASSIGN_OR_RETURN(const auto stored_cordons, store->LoadCordons());
+  for (const v1::Cordon& cordon : stored_cordons) ledger.SetCordon(cordon);
   RETURN_IF_ERROR(ledger.Commit());
   ledger.RunActions();
   ledger.EndRound();

@@ -10,6 +10,7 @@
 #include "coordinator/jobs/background.h"
 #include "coordinator/jobs/control_loop.h"
 #include "coordinator/jobs/controller.h"
+#include "coordinator/jobs/cordons.h"
 #include "coordinator/jobs/generations.h"
 #include "coordinator/jobs/job_commands.h"
 #include "coordinator/jobs/ledger.h"
@@ -43,6 +44,7 @@ struct Controller::Impl {
   AgentReports reports;
   AgentSessions sessions;
   Supervisor supervisor;
+  Cordons cordons;
   JobCommands commands;
   Watchers watchers;
   Published published;

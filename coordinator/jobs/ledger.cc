@@ -156,6 +156,33 @@ void Ledger::RemoveWorker(const std::string& name) {
   workers_.erase(name);
 }
 
+const v1::Cordon* Ledger::FindCordon(const std::string& worker, const std::string& device) const {
+  for (const Slot& slot : {Slot{worker, ""}, Slot{worker, device}}) {
+    if (const auto found = cordons_.find(slot); found != cordons_.end()) return &found->second;
+  }
+  return nullptr;
+}
+
+void Ledger::EditCordons() {
+  if (!cordons_before_.has_value()) cordons_before_ = cordons_;
+  want_schedule_ = true;
+}
+
+void Ledger::SetCordon(const v1::Cordon& cordon) {
+  EditCordons();
+  cordons_[{cordon.worker(), cordon.device()}] = cordon;
+  batch_.cordons.push_back(cordon);
+}
+
+void Ledger::RemoveCordon(const Slot& slot) {
+  EditCordons();
+  cordons_.erase(slot);
+  std::erase_if(batch_.cordons, [&](const v1::Cordon& cordon) {
+    return Slot{cordon.worker(), cordon.device()} == slot;
+  });
+  batch_.removed_cordons.push_back({slot.worker, slot.device});
+}
+
 std::vector<std::pair<std::string, std::string>> Ledger::HoldsOf(const std::string& job) const {
   std::vector<std::pair<std::string, std::string>> holds;
   for (const auto& [name, worker] : workers_) {
@@ -216,6 +243,7 @@ void Ledger::Undo() {
       workers_.erase(name);
     }
   }
+  if (cordons_before_.has_value()) cordons_ = *std::exchange(cordons_before_, std::nullopt);
   EndRound();
   want_schedule_ = true;
 }
@@ -231,6 +259,7 @@ void Ledger::EndRound() {
   }
   job_images_.clear();
   worker_images_.clear();
+  cordons_before_.reset();
   requests_.clear();
   batch_ = Batch();
   actions_.clear();

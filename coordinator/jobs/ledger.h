@@ -67,6 +67,13 @@ class Ledger {
   // (worker, device) that have an unended assignment of `job`.
   std::vector<std::pair<std::string, std::string>> HoldsOf(const std::string& job) const;
 
+  // Devices out of service, by slot; an empty device: all of the worker.
+  const std::map<Slot, v1::Cordon>& cordons() const { return cordons_; }
+  // The one that takes this device out of service; nullptr: none does.
+  const v1::Cordon* FindCordon(const std::string& worker, const std::string& device) const;
+  void SetCordon(const v1::Cordon& cordon);  // stored with the round
+  void RemoveCordon(const Slot& slot);
+
   std::map<int64_t, Session>& sessions() { return sessions_; }
 
   // The round.
@@ -83,7 +90,7 @@ class Ledger {
   std::vector<std::string> EditedJobs() const;
   // Jobs whose stored part changed in this round, with the state that they had (UNSPECIFIED: new).
   std::map<std::string, v1::JobState> ChangedJobs() const;
-  bool workers_changed() const { return !worker_images_.empty(); }
+  bool workers_changed() const { return !worker_images_.empty() || cordons_before_.has_value(); }
 
   absl::Status Commit();  // stores the round; its changes then stand
   void Undo();            // takes them back, and forgets the actions
@@ -98,6 +105,7 @@ class Ledger {
   };
   JobRecord* Edit(const std::string& id, bool stored);
   void Reindex(const std::string& id);
+  void EditCordons();
 
   const Controller::Options options_;
   Store* const store_;
@@ -105,11 +113,13 @@ class Ledger {
   std::map<std::string, JobRecord> jobs_;
   std::set<std::pair<int, std::string>> queue_;  // (-priority, id) of queued jobs
   std::map<std::string, WorkerRecord> workers_;
+  std::map<Slot, v1::Cordon> cordons_;
   std::map<int64_t, Session> sessions_;
   std::map<std::string, std::weak_ptr<const v1::Dataset>> datasets_;  // by "name@version"
 
   std::map<std::string, JobImage> job_images_;
   std::map<std::string, std::optional<WorkerRecord>> worker_images_;
+  std::optional<std::map<Slot, v1::Cordon>> cordons_before_;  // if the round changed them
   Batch batch_;
   std::map<std::string, StoredRequest> requests_;  // of this round, by request id
   std::vector<std::function<void()>> actions_;

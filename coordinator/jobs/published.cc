@@ -19,6 +19,7 @@ void Published::Update(const Ledger& ledger, const ReportCounters& counters, int
     if (const JobRecord* job = ledger.FindJob(id)) ++snapshot_.jobs_by_state[job->state()];
   }
   if (ledger.workers_changed()) workers_ = ledger.workers();
+  if (ledger.workers_changed()) cordons_ = ledger.cordons();
   snapshot_.steps_total = counters.steps;
   snapshot_.checkpoints_total = counters.checkpoints;
   snapshot_.checkpoint_failures_total = counters.checkpoint_failures;
@@ -41,6 +42,11 @@ std::vector<v1::Worker> Published::Workers(absl::Time now) const {
     for (const v1::Device& device : record.devices) {
       v1::DeviceStatus* status = worker.add_devices();
       *status->mutable_device() = device;
+      for (const Slot& slot : {Slot{name, ""}, Slot{name, device.id()}}) {
+        if (const auto cordon = cordons_.find(slot); cordon != cordons_.end()) {
+          status->set_cordoned(cordon->second.reason());
+        }
+      }
       const auto hold = record.holds.find(device.id());
       if (hold == record.holds.end()) continue;
       status->set_job_id(hold->second.job);

@@ -27,6 +27,7 @@ class Published {
  private:
   mutable absl::Mutex mutex_;
   std::map<std::string, WorkerRecord> workers_ ABSL_GUARDED_BY(mutex_);
+  std::map<Slot, v1::Cordon> cordons_ ABSL_GUARDED_BY(mutex_);
   ControllerSnapshot snapshot_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -1,6 +1,7 @@
 // Members that are lost one at a time or together: what is left goes on, and nothing else.
 #include <gmock/gmock.h>
 
+#include "absl/synchronization/notification.h"
 #include "coordinator/jobs/controller.h"
 #include "coordinator/jobs/testing.h"
 
@@ -247,6 +248,41 @@ TEST_F(RecoveryTest, ADrainingWorkerLeavesAtABoundaryAndTheOthersChangeOver) {
       WaitFor(job_, [](const v1::Job& now) { return now.reason() == "running on 1 device"; });
   EXPECT_EQ(shrunk.state(), v1::JOB_STATE_RUNNING);
   EXPECT_EQ(controller_->Snapshot().devices_busy, 1);
+}
+
+TEST_F(RecoveryTest, ACorruptDeviceIsNamedAndQuarantinedUntilSomebodyPutsItBack) {
+  Run(1);
+  auto corrupt = FakeAgent::StatusOf(two_, v1::ASSIGNMENT_STATE_CRASHED);
+  corrupt.set_corrupt(true);
+  corrupt.set_message("after step 7 this rank's weights are not those of the others");
+  second_.Report(corrupt);
+  first_.Report(one_, v1::ASSIGNMENT_STATE_INTERRUPTED);
+  const v1::Assignment alone = first_.NextAssignment();
+  EXPECT_EQ(alone.generation(), 2);
+  EXPECT_EQ(alone.world(), 1) << "the corrupt device was taken again";
+  EXPECT_THAT(Survivors(alone), ElementsAre(0));
+  first_.Address(alone);
+  first_.Report(alone, v1::ASSIGNMENT_STATE_RUNNING);
+  const v1::Job running = WaitFor(
+      job_, [](const v1::Job& now) { return now.state() == v1::JOB_STATE_RUNNING && now.generation() == 2; });
+  EXPECT_THAT(running.reason(), HasSubstr("weights are not those of the others"));
+  const auto cordoned = [&] {
+    for (const v1::Worker& worker : controller_->ListWorkers()) {
+      if (worker.name() == "w2") return worker.devices(0).cordoned();
+    }
+    return std::string("no such worker");
+  };
+  EXPECT_THAT(cordoned(), HasSubstr("after step 7"));
+  v1::UncordonWorkerRequest request;
+  request.set_worker("w2");
+  absl::Notification done;
+  controller_->Uncordon(request, [&](absl::StatusOr<std::vector<v1::Cordon>> removed) {
+    EXPECT_TRUE(removed.ok() && removed->size() == 1u && removed->front().automatic());
+    done.Notify();
+  });
+  done.WaitForNotification();
+  EXPECT_EQ(cordoned(), "");
+  EXPECT_EQ(second_.NextAssignment().generation(), 3) << "it is to grow onto the device again";
 }
 
 TEST_F(RecoveryTest, AJobIsScaledDownAtABoundaryAndUpAgain) {

@@ -22,6 +22,7 @@ std::vector<SchedulerDevice> ReadyDevices(const Ledger& ledger) {
   for (const auto& [name, worker] : ledger.workers()) {
     if (worker.state != v1::WORKER_STATE_READY || worker.session == 0 || !worker.storage_known) continue;
     for (const v1::Device& device : worker.devices) {
+      if (ledger.FindCordon(name, device.id()) != nullptr) continue;
       const auto hold = worker.holds.find(device.id());
       const bool free = hold == worker.holds.end();
       const bool leaving = !free && IsLeaving(ledger, hold->second.job, {name, device.id()});

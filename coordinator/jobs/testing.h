@@ -69,6 +69,7 @@ class FailingStore : public Store {
   absl::StatusOr<std::vector<StoredTransition>> ListTransitions(const std::string& job) override {
     return store_->ListTransitions(job);
   }
+  absl::StatusOr<std::vector<v1::Cordon>> LoadCordons() override { return store_->LoadCordons(); }
   absl::Status SaveDataset(const v1::Dataset& dataset) override { return store_->SaveDataset(dataset); }
   absl::StatusOr<std::vector<v1::Dataset>> LoadDatasets() override { return store_->LoadDatasets(); }
   absl::StatusOr<std::optional<v1::Dataset>> FindDataset(const std::string& name, int version) override {

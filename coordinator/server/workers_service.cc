@@ -2,6 +2,7 @@
 
 #include "coordinator/jobs/controller.h"
 #include "coordinator/server/agent_stream.h"
+#include "coordinator/server/requests.h"
 #include "coordinator/server/services.h"
 #include "coordinator/server/unary.h"
 #include "lockstep/v1/workers.grpc.pb.h"
@@ -18,6 +19,36 @@ class WorkersService final : public v1::Workers::CallbackService {
     for (v1::Worker& worker : context_.controller->ListWorkers())
       *response->add_workers() = std::move(worker);
     return Answer(call, absl::OkStatus());
+  }
+
+  grpc::ServerUnaryReactor* CordonWorker(grpc::CallbackServerContext* call,
+                                         const v1::CordonWorkerRequest* request,
+                                         v1::CordonWorkerResponse* response) override {
+    if (absl::Status status = CheckReference("worker", request->worker()); !status.ok())
+      return Answer(call, status);
+    grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
+    context_.controller->Cordon(*request, [reactor, response](absl::StatusOr<v1::Cordon> cordon) {
+      if (cordon.ok()) *response->mutable_cordon() = *std::move(cordon);
+      reactor->Finish(ToGrpc(cordon.status()));
+    });
+    return reactor;
+  }
+
+  grpc::ServerUnaryReactor* UncordonWorker(grpc::CallbackServerContext* call,
+                                           const v1::UncordonWorkerRequest* request,
+                                           v1::UncordonWorkerResponse* response) override {
+    if (absl::Status status = CheckReference("worker", request->worker()); !status.ok())
+      return Answer(call, status);
+    grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
+    context_.controller->Uncordon(*request,
+                                  [reactor, response](absl::StatusOr<std::vector<v1::Cordon>> removed) {
+                                    if (removed.ok()) {
+                                      for (v1::Cordon& cordon : *removed)
+                                        *response->add_cordons() = std::move(cordon);
+                                    }
+                                    reactor->Finish(ToGrpc(removed.status()));
+                                  });
+    return reactor;
   }
 
   grpc::ServerBidiReactor<v1::ConnectRequest, v1::ConnectResponse>* Connect(

@@ -201,4 +201,9 @@ absl::StatusOr<std::vector<v1::Checkpoint>> ReadCheckpoints(SqliteDatabase& data
   return MessagesOf<v1::Checkpoint>(*select, absl::StrCat("a checkpoint of job ", job_id));
 }
 
+absl::StatusOr<std::vector<v1::Cordon>> ReadCordons(SqliteDatabase& database) {
+  ASSIGN_OR_RETURN(auto select, database.Prepare("SELECT cordon FROM cordons ORDER BY worker, device"));
+  return MessagesOf<v1::Cordon>(*select, "a cordon");
+}
+
 }  // namespace lockstep

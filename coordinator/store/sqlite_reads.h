@@ -35,5 +35,6 @@ absl::StatusOr<LogPage> ReadLines(SqliteDatabase& database, const std::string& j
 absl::StatusOr<int64_t> ReadLineTail(SqliteDatabase& database, const std::string& job_id, int64_t lines);
 absl::StatusOr<std::vector<v1::Checkpoint>> ReadCheckpoints(SqliteDatabase& database,
                                                             const std::string& job_id);
+absl::StatusOr<std::vector<v1::Cordon>> ReadCordons(SqliteDatabase& database);
 
 }  // namespace lockstep

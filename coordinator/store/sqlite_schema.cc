@@ -6,7 +6,7 @@ namespace lockstep {
 namespace {
 
 // kMigrations[n] brings version n to n + 1. Never edit one that was released: append.
-constexpr std::array<const char*, 1> kMigrations = {
+constexpr std::array<const char*, 2> kMigrations = {
     R"sql(
 CREATE TABLE jobs (
   id TEXT PRIMARY KEY,            -- sorts by submission time
@@ -68,6 +68,14 @@ CREATE TABLE checkpoints (
   path TEXT NOT NULL,
   checkpoint BLOB NOT NULL,       -- v1::Checkpoint
   PRIMARY KEY (job, step)
+) STRICT, WITHOUT ROWID;
+)sql",
+    R"sql(
+CREATE TABLE cordons (
+  worker TEXT NOT NULL,
+  device TEXT NOT NULL,           -- empty: all of the worker
+  cordon BLOB NOT NULL,           -- v1::Cordon
+  PRIMARY KEY (worker, device)
 ) STRICT, WITHOUT ROWID;
 )sql",
 };

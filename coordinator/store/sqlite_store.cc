@@ -142,6 +142,11 @@ class SqliteStore : public Store {
     return ReadCheckpoints(*reader_, job_id);
   }
 
+  absl::StatusOr<std::vector<v1::Cordon>> LoadCordons() override {
+    absl::MutexLock lock(&read_mutex_);
+    return ReadCordons(*reader_);
+  }
+
  private:
   // Whatever SQLite's reason, to a caller it means: not stored, try again.
   static absl::Status Unavailable(const absl::Status& status) {

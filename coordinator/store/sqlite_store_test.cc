@@ -207,6 +207,35 @@ TEST_F(SqliteStoreTest, LogsKeepTheNewestLinesOnly) {
   EXPECT_EQ(store->ReadLogs("b", 0, 10'000)->lines.size(), 50u);
 }
 
+TEST_F(SqliteStoreTest, CordonsStayUntilTheyAreRemoved) {
+  v1::Cordon whole, one;
+  whole.set_worker("node-0");
+  whole.set_reason("memory test");
+  one.set_worker("node-1");
+  one.set_device("cpu:1");
+  one.set_automatic(true);
+  {
+    const auto store = Open();
+    Batch batch;
+    batch.cordons = {whole, one};
+    ASSERT_TRUE(store->Commit(batch).ok());
+    batch.cordons.front().set_reason("new fan");  // one more of the same: the last one counts
+    ASSERT_TRUE(store->Commit(batch).ok());
+  }
+  const auto store = Open();
+  auto cordons = store->LoadCordons();
+  ASSERT_TRUE(cordons.ok()) << cordons.status();
+  ASSERT_EQ(cordons->size(), 2u);
+  EXPECT_EQ(cordons->front().reason(), "new fan");
+  EXPECT_TRUE(cordons->back().automatic());
+  Batch removal;
+  removal.removed_cordons = {{"node-0", ""}, {"node-9", ""}};
+  ASSERT_TRUE(store->Commit(removal).ok());
+  cordons = store->LoadCordons();
+  ASSERT_EQ(cordons->size(), 1u);
+  EXPECT_EQ(cordons->front().device(), "cpu:1");
+}
+
 TEST_F(SqliteStoreTest, AFailedBatchLeavesNothingBehind) {
   auto store = Open();
   Batch batch = OfJobs({Job("a")});

@@ -89,6 +89,21 @@ absl::Status WriteCheckpoints(SqliteDatabase& database, const Batch& batch) {
   return absl::OkStatus();
 }
 
+absl::Status WriteCordons(SqliteDatabase& database, const Batch& batch) {
+  for (const v1::Cordon& cordon : batch.cordons) {
+    ASSIGN_OR_RETURN(
+        auto insert,
+        database.Prepare("INSERT OR REPLACE INTO cordons (worker, device, cordon) VALUES (?, ?, ?)"));
+    const std::string bytes = cordon.SerializeAsString();
+    RETURN_IF_ERROR(insert->Text(cordon.worker()).Text(cordon.device()).Blob(bytes).Run());
+  }
+  for (const RemovedCordon& removed : batch.removed_cordons) {
+    ASSIGN_OR_RETURN(auto remove, database.Prepare("DELETE FROM cordons WHERE worker = ? AND device = ?"));
+    RETURN_IF_ERROR(remove->Text(removed.worker).Text(removed.device).Run());
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status WriteBatch(SqliteDatabase& database, const Batch& batch) {
@@ -96,7 +111,8 @@ absl::Status WriteBatch(SqliteDatabase& database, const Batch& batch) {
   RETURN_IF_ERROR(WriteJobs(database, batch));
   for (const StoredPoint& point : batch.points) RETURN_IF_ERROR(WritePoint(database, point));
   for (const StoredLine& line : batch.lines) RETURN_IF_ERROR(WriteLine(database, line));
-  return WriteCheckpoints(database, batch);
+  RETURN_IF_ERROR(WriteCheckpoints(database, batch));
+  return WriteCordons(database, batch);
 }
 
 absl::Status LogCap::Apply(SqliteDatabase& database, const Batch& batch) {

@@ -16,6 +16,7 @@
 #include "common/base/status.h"
 #include "lockstep/v1/datasets.pb.h"
 #include "lockstep/v1/jobs.pb.h"
+#include "lockstep/v1/workers.pb.h"
 
 namespace lockstep {
 
@@ -57,6 +58,11 @@ struct RemovedCheckpoint {
   std::string path;
 };
 
+struct RemovedCordon {
+  std::string worker;
+  std::string device;
+};
+
 struct Batch {
   std::vector<StoredJob> jobs;
   std::vector<StoredTransition> transitions;
@@ -66,10 +72,13 @@ struct Batch {
   std::vector<StoredLine> lines;
   std::vector<v1::Checkpoint> checkpoints;
   std::vector<RemovedCheckpoint> removed_checkpoints;
+  std::vector<v1::Cordon> cordons;
+  std::vector<RemovedCordon> removed_cordons;
 
   bool empty() const {
     return jobs.empty() && transitions.empty() && requests.empty() && datasets.empty() && points.empty() &&
-           lines.empty() && checkpoints.empty() && removed_checkpoints.empty();
+           lines.empty() && checkpoints.empty() && removed_checkpoints.empty() && cordons.empty() &&
+           removed_cordons.empty();
   }
 };
 
@@ -113,6 +122,7 @@ class Store {
   // The position from which ReadLogs gives the last `lines` lines.
   virtual absl::StatusOr<int64_t> LogTail(const std::string& job_id, int64_t lines) = 0;
   virtual absl::StatusOr<std::vector<v1::Checkpoint>> ListCheckpoints(const std::string& job_id) = 0;
+  virtual absl::StatusOr<std::vector<v1::Cordon>> LoadCordons() = 0;
 };
 
 }  // namespace lockstep

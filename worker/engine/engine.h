@@ -48,11 +48,12 @@ absl::StatusOr<Precision> PrecisionOf(v1::Precision wanted);
 enum GradientStat {
   kLossSum = 0,
   kCorrect = 1,
-  kFlag0 = 2,    // the trainer's loop's own, to kFlag0 + 3
-  kSamples = 6,  // how many, and
+  kRowStats = 16,  // numbers that a row has: those above, and room
+  kSamples = 2,    // how many, and
   kSampleDigest =
-      7,  // which: sample_digest.h, a byte each in 8 numbers, so that sums over 65,536 ranks are exact
-  kStats = 16
+      3,  // which: sample_digest.h, a byte each in 8 numbers, so that sums over 65,536 ranks are exact
+  kLoopFlags = 11,  // the trainer's loop's own
+  kStats = 32
 };
 
 // Immutable. Parameters are laid out in backward order (the last layer first), each at a multiple of 16

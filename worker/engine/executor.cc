@@ -121,6 +121,7 @@ class GraphExecutor final : public MovableExecutor {
         for (int node = 0; node < tree_.nodes; ++node) {
           float* sums = node_sums + node * pass.gradient_size;
           for (const Gap& gap : gaps_) std::fill_n(sums + gap.offset, gap.size, 0.0f);
+          std::fill_n(sums + graph_.flat_size + kRowStats, kStats - kRowStats, 0.0f);
         }
       }
       member.Barrier();

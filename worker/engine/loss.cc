@@ -13,7 +13,7 @@ namespace {
 class RowLoss : public LossOp {
  public:
   RowLoss(int64_t rows, int64_t width)
-      : width_(width), losses_(rows), correct_(rows), stats_(rows * kStats) {}
+      : width_(width), losses_(rows), correct_(rows), stats_(rows * kRowStats) {}
 
   void Run(const Member& member, const kernels::ShardTree& tree, float scale, const int32_t* classes,
            const float* targets, float* outputs, float* stats, int64_t stride) override {
@@ -29,11 +29,11 @@ class RowLoss : public LossOp {
     if (member.index != 0) return;
     for (int s = 0; s < tree.shards(); ++s) {
       for (int64_t r = tree.first(s); r < tree.first(s) + tree.count(s); ++r) {
-        stats_[r * kStats + kLossSum] = losses_[r];
-        stats_[r * kStats + kCorrect] = correct_[r];
+        stats_[r * kRowStats + kLossSum] = losses_[r];
+        stats_[r * kRowStats + kCorrect] = correct_[r];
       }
     }
-    kernels::cpu::ShardColumnSum(tree, 0, kStats, stats_.data(), kStats, stats, stride);
+    kernels::cpu::ShardColumnSum(tree, 0, kRowStats, stats_.data(), kRowStats, stats, stride);
   }
 
   void Losses(const Member& member, int64_t rows, const int32_t* classes, const float* targets,
@@ -51,7 +51,7 @@ class RowLoss : public LossOp {
   std::vector<float> losses_, correct_;
 
  private:
-  std::vector<float> stats_;  // (rows, kStats)
+  std::vector<float> stats_;  // (rows, kRowStats)
 };
 
 class CrossEntropy final : public RowLoss {

@@ -14,7 +14,7 @@ class LossOp {
  public:
   virtual ~LossOp() = default;
   // Called by every member of the team. Turns the real rows of `outputs` into scale * d(loss)/d(output), and
-  // writes kStats stats for each node to stats + node * stride, added in the tree's order. The other rows
+  // writes kRowStats stats for each node to stats + node * stride, added in the tree's order. The other rows
   // become zero. `tree` counts predictions (see Positions).
   virtual void Run(const Member& member, const kernels::ShardTree& tree, float scale, const int32_t* classes,
                    const float* targets, float* outputs, float* stats, int64_t stride) = 0;

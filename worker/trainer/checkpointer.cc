@@ -27,7 +27,7 @@ Checkpointer::~Checkpointer() {
 void Checkpointer::MaybeWrite(Program& program) {
   if (spec_.every_steps() > 0 && program.step() % spec_.every_steps() == 0) {
     WaitIdle();
-    Enqueue(program);
+    Enqueue(program, Verdict::kOpen);
     return;
   }
   // The clock is read at most once per epoch by default, and never for a job that counts steps.
@@ -39,23 +39,35 @@ void Checkpointer::MaybeWrite(Program& program) {
     std::lock_guard lock(mutex_);
     if (writing_ || pending_) return;  // a slow disk spaces checkpoints out; it does not slow training down
   }
-  Enqueue(program);
+  Enqueue(program, Verdict::kOpen);
 }
 
 absl::Status Checkpointer::WriteNow(Program& program) {
+  Decide(Verdict::kConfirmed);
   WaitIdle();
   if (program.step() == last_written_step_) return absl::OkStatus();
-  Enqueue(program);
+  Enqueue(program, Verdict::kConfirmed);
   WaitIdle();
   std::lock_guard lock(mutex_);
   return last_status_;
 }
 
-void Checkpointer::Enqueue(Program& program) {
+void Checkpointer::Confirm() { Decide(Verdict::kConfirmed); }
+void Checkpointer::Discard() { Decide(Verdict::kDiscarded); }
+
+void Checkpointer::Decide(Verdict verdict) {
+  std::lock_guard lock(mutex_);
+  if ((!pending_ && !writing_) || verdict_ != Verdict::kOpen) return;
+  verdict_ = verdict;
+  changed_.notify_all();
+}
+
+void Checkpointer::Enqueue(Program& program, Verdict verdict) {
   last_ = absl::Now();
   Snapshot snapshot = program.TakeSnapshot();
   std::lock_guard lock(mutex_);
   pending_ = std::move(snapshot);
+  verdict_ = verdict;
   copying_ = true;
   changed_.notify_all();
 }
@@ -82,6 +94,13 @@ void Checkpointer::Run() {
     lock.lock();
     copying_ = false;
     changed_.notify_all();
+    changed_.wait(lock, [&] { return stopping_ || verdict_ != Verdict::kOpen; });
+    if (verdict_ != Verdict::kConfirmed) {
+      writing_ = false;
+      last_status_ = absl::AbortedError("the ranks did not confirm the state");
+      changed_.notify_all();
+      continue;
+    }
     lock.unlock();
     const absl::Status status = Write(snapshot);
     lock.lock();

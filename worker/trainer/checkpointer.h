@@ -22,18 +22,26 @@ class Checkpointer {
   Checkpointer(const v1::CheckpointSpec& spec, std::string directory, Reporter* reporter);
   ~Checkpointer();  // waits for the write under way
 
-  // After each step. every_steps: at each multiple, waiting for the previous write if need be; every: when
-  // that much time has passed; neither: at natural boundaries, at most once per kDefaultPause.
+  // After each step. What it takes is written once it is confirmed. every_steps: at each multiple, waiting
+  // for the previous write if need be; every: when that much time has passed; neither: at natural boundaries,
+  // at most once per kDefaultPause.
   void MaybeWrite(Program& program);
+  // What was taken is the state that all ranks had; or it is not, and is forgotten.
+  void Confirm();
+  void Discard();
   // Before the state may change again. Rarely waits: a copy takes less time than a gradient.
   void AwaitCopy();
-  // Writes now and waits, unless this step is on disk already. The status says whether it is.
+  // Writes now, without a confirmation, and waits, unless this step is on disk already. The status says
+  // whether it is.
   absl::Status WriteNow(Program& program);
 
  private:
   static constexpr absl::Duration kDefaultPause = absl::Seconds(5);
 
-  void Enqueue(Program& program);
+  enum class Verdict { kOpen, kConfirmed, kDiscarded };
+
+  void Enqueue(Program& program, Verdict verdict);
+  void Decide(Verdict verdict);
   void WaitIdle();
   void Run();
   absl::Status Write(const Snapshot& snapshot);
@@ -47,7 +55,8 @@ class Checkpointer {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::optional<Snapshot> pending_;
-  bool copying_ = false;  // from Enqueue on: the snapshot reads the program's state
+  bool copying_ = false;              // from Enqueue on: the snapshot reads the program's state
+  Verdict verdict_ = Verdict::kOpen;  // on what is pending or being written
   bool writing_ = false;
   bool stopping_ = false;
   absl::Status last_status_;

@@ -41,6 +41,8 @@ class Constant : public Program {
   v1::ModelSummary Summary() const override { return {}; }
   double input_seconds() const override { return 0; }
   int64_t samples() const override { return 0; }
+  uint64_t StepHash() const override { return 0; }
+  uint64_t StateHash() override { return 0; }
   Snapshot TakeSnapshot() override {
     Snapshot snapshot;
     snapshot.content.manifest.step = step_;
@@ -110,14 +112,34 @@ TEST_F(CheckpointerTest, HoldsTheStateOfItsStepThoughTheNextChangesIt) {
   {
     Checkpointer checkpointer(spec_, directory_, reporter_.get());
     for (int64_t step = 1; step <= 5; ++step) {
+      checkpointer.Confirm();
       checkpointer.AwaitCopy();
       program_.Become(step, static_cast<float>(step));
       checkpointer.MaybeWrite(program_);
     }
+    checkpointer.Confirm();
     checkpointer.AwaitCopy();
     program_.Become(6, -1);
   }
   for (int64_t step = 1; step <= 5; ++step) EXPECT_EQ(ValueAt(step), static_cast<float>(step));
+}
+
+TEST_F(CheckpointerTest, OneThatTheRanksDoNotConfirmIsNotWritten) {
+  {
+    Checkpointer checkpointer(spec_, directory_, reporter_.get());
+    for (int64_t step = 1; step <= 3; ++step) {
+      program_.Become(step, static_cast<float>(step));
+      checkpointer.MaybeWrite(program_);
+      checkpointer.AwaitCopy();
+      step == 2 ? checkpointer.Discard() : checkpointer.Confirm();
+    }
+    program_.Become(4, 4);
+    checkpointer.MaybeWrite(program_);  // and one that nobody said anything about
+  }
+  const auto all = ListCheckpoints(directory_, nullptr);
+  ASSERT_EQ(all->size(), 2u);
+  EXPECT_EQ(ValueAt(1), 1);
+  EXPECT_EQ(ValueAt(3), 3);
 }
 
 TEST_F(CheckpointerTest, NothingToWaitForWithoutACheckpoint) {

@@ -31,7 +31,7 @@ class GradientDescent : public Program {
 
   int logical_shards() const override { return train().logical_shards() * train().accumulation(); }
   size_t reduction_size() const override { return static_cast<size_t>(model_->gradient_size()); }
-  size_t loop_flags_offset() const override { return model_->flat_size() + engine::kFlag0; }
+  size_t loop_flags_offset() const override { return model_->flat_size() + engine::kLoopFlags; }
   absl::Status Form(Collective* collective, ShardRange shards) override;
   int64_t step() const override { return step_; }
   bool done() const override { return step_ >= total_steps_ || stopped_early_; }
@@ -46,6 +46,9 @@ class GradientDescent : public Program {
   v1::ModelSummary Summary() const override;
   double input_seconds() const override { return input_seconds_; }
   int64_t samples() const override { return samples_; }
+  // Of the weights: what else the state holds comes to light in them after the next step.
+  uint64_t StepHash() const override;
+  uint64_t StateHash() override;
   Snapshot TakeSnapshot() override;
   absl::Status Restore(const OpenedCheckpoint& checkpoint, bool weights_only) override;
   std::vector<std::span<float>> StateBuffers() override;

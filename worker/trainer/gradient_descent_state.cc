@@ -61,6 +61,10 @@ void AddTensors(const Parameters& parameters, const std::string& prefix, const f
   }
 }
 
+uint64_t HashOf(std::span<const float> values) {
+  return Xxh3({reinterpret_cast<const char*>(values.data()), values.size_bytes()});
+}
+
 std::string Shape(const std::vector<int64_t>& shape) {
   return absl::StrCat("(", absl::StrJoin(shape, ", "), ")");
 }
@@ -137,6 +141,14 @@ absl::Status GradientDescent::SetValues(const std::map<std::string, std::string>
     if (!absl::SimpleAtod(loss->second, &last_loss_)) last_loss_ = 0;
   }
   return absl::OkStatus();
+}
+
+uint64_t GradientDescent::StepHash() const { return HashOf(weights_); }
+
+uint64_t GradientDescent::StateHash() {
+  uint64_t hash = 0;
+  for (const std::span<float> buffer : StateBuffers()) hash = hash * 0x9e3779b97f4a7c15u + HashOf(buffer);
+  return hash;
 }
 
 Snapshot GradientDescent::TakeSnapshot() {

@@ -2,12 +2,16 @@
 
 #include <algorithm>
 #include <chrono>
+#include <numeric>
+#include <optional>
 #include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "spdlog/spdlog.h"
 #include "worker/trainer/gradient_descent.h"
+#include "worker/trainer/replicas.h"
 
 namespace lockstep {
 namespace {
@@ -19,7 +23,8 @@ double SecondsBetween(Clock::time_point from, Clock::time_point to) {
 }
 
 // The loop's numbers in each reduction: how many ranks wish it.
-enum Flag { kChangeOver = 0, kPause = 1, kCancel = 2 };
+enum Flag { kChangeOver = 0, kPause = 1, kCancel = 2, kReplica = 3 };
+static_assert(kReplica + kReplicaFlags <= Program::kLoopFlags);
 
 // The collective's way of saying that this generation cannot go on, whatever the reason. Programs do not use
 // these codes.
@@ -44,6 +49,10 @@ void TrainerLoop::Run() {
   checkpointer_.reset();
   if (status.ok()) return;
   const int64_t step = program_ ? program_->step() : 0;
+  if (corrupt_) {
+    spdlog::critical("job {}: {}", assignment_.job_name(), std::string(status.message()));
+    return reporter_.Corrupt(step, std::string(status.message()));
+  }
   spdlog::error("job {}: {}", assignment_.job_name(), std::string(status.message()));
   // A rank that never had the state is no witness against the job: like a process that died.
   const bool lost = absl::IsDataLoss(status) && program_ && !holds_state_;
@@ -105,6 +114,7 @@ absl::StatusOr<TrainerLoop::Outcome> TrainerLoop::RunGeneration() {
   RETURN_IF_ERROR(FormGeneration());
   RETURN_IF_ERROR(program_->Settle());  // which the generation before may not have come to
   ASSIGN_OR_RETURN(const Outcome outcome, StepUntilBoundary());
+  if (outcome == Outcome::kDone || outcome == Outcome::kPaused) RETURN_IF_ERROR(CheckReplicas());
   if (outcome == Outcome::kDone) RETURN_IF_ERROR(Finish());
   return outcome;
 }
@@ -170,18 +180,75 @@ absl::Status TrainerLoop::FormGeneration() {
   return absl::OkStatus();
 }
 
+absl::Status TrainerLoop::NameCorruptReplica(uint64_t mine) {
+  std::vector<uint64_t> hashes(static_cast<size_t>(assignment_.world()));
+  RETURN_IF_ERROR(collective_->AllGather(&mine, sizeof(mine), hashes.data()));
+  std::vector<int> ranks(hashes.size());
+  std::iota(ranks.begin(), ranks.end(), 0);
+  return NameCorrupt(ranks, hashes);
+}
+
+absl::Status TrainerLoop::NameCorrupt(const std::vector<int>& ranks, const std::vector<uint64_t>& hashes) {
+  if (checkpointer_) checkpointer_->Discard();
+  const std::optional<std::vector<int>> odd = OddRanks(hashes);
+  const std::string where = absl::StrCat("after step ", program_->step());
+  if (!odd.has_value()) {
+    holds_state_ = false;  // nobody can tell whose is right
+    return absl::AbortedError(
+        absl::StrCat(where, " the ranks hold different weights, and none that most of them share: ",
+                     "corrupt memory on one of the devices; the newest whole checkpoint is right"));
+  }
+  std::vector<int> names;
+  for (const int index : *odd) names.push_back(ranks[index]);
+  const std::string who = absl::StrCat(names.size() == 1 ? "rank " : "ranks ", absl::StrJoin(names, ", "));
+  corrupt_ = std::find(names.begin(), names.end(), assignment_.rank()) != names.end();
+  if (!corrupt_) {
+    return absl::AbortedError(absl::StrCat(where, " the weights of ", who, " are not those of the others"));
+  }
+  return absl::DataLossError(absl::StrCat(
+      where, " this rank's weights are not those of the others (", who, " of ", hashes.size(),
+      "): its memory, or its arithmetic, is corrupt; check the memory of this node before it is used again"));
+}
+
+absl::Status TrainerLoop::CheckReplicas() {
+  const uint64_t mine = program_->StateHash();
+  std::vector<uint64_t> hashes(static_cast<size_t>(assignment_.world()));
+  RETURN_IF_ERROR(collective_->AllGather(&mine, sizeof(mine), hashes.data()));
+  const bool same = std::count(hashes.begin(), hashes.end(), mine) == std::ssize(hashes);
+  // Each rank sees the same hashes, so all of them go this way or none.
+  return same ? absl::OkStatus() : NameCorruptReplica(mine);
+}
+
 absl::Status TrainerLoop::ShareState() {
-  const int64_t mine = holds_state_ ? program_->position() : -1;
-  std::vector<int64_t> positions(static_cast<size_t>(assignment_.world()));
-  RETURN_IF_ERROR(collective_->AllGather(&mine, sizeof(mine), positions.data()));
-  const auto furthest = std::max_element(positions.begin(), positions.end());
-  if (*furthest < 0) {
+  struct Holder {
+    int64_t position;
+    uint64_t hash;
+  };
+  const Holder mine = {holds_state_ ? program_->position() : -1, holds_state_ ? program_->StateHash() : 0};
+  std::vector<Holder> holders(static_cast<size_t>(assignment_.world()));
+  RETURN_IF_ERROR(collective_->AllGather(&mine, sizeof(mine), holders.data()));
+  int64_t furthest = -1, nearest = mine.position;
+  for (const Holder& holder : holders) {
+    furthest = std::max(furthest, holder.position);
+    nearest = std::min(nearest, holder.position);
+  }
+  if (furthest < 0) {
     return absl::DataLossError("no rank of this generation holds the job's state: its last holder is gone");
   }
-  if (*std::min_element(positions.begin(), positions.end()) == *furthest) return absl::OkStatus();
+  // Before anybody copies it: a newcomer with a corrupt state would make it the majority's.
+  std::vector<int> ranks;
+  std::vector<uint64_t> hashes;
+  for (int rank = 0; rank < assignment_.world(); ++rank) {
+    if (holders[rank].position != furthest) continue;
+    ranks.push_back(rank);
+    hashes.push_back(holders[rank].hash);
+  }
+  if (std::count(hashes.begin(), hashes.end(), hashes.front()) != std::ssize(hashes))
+    return NameCorrupt(ranks, hashes);
+  if (nearest == furthest) return absl::OkStatus();
   // Its own state is worth more than half of another's: the sender may die on the way.
-  const bool behind = mine >= 0 && mine < *furthest;
-  RETURN_IF_ERROR(BroadcastState(static_cast<int>(furthest - positions.begin()), behind));
+  const bool behind = mine.position >= 0 && mine.position < furthest;
+  RETURN_IF_ERROR(BroadcastState(ranks.front(), behind));
   holds_state_ = true;
   return absl::OkStatus();
 }
@@ -219,9 +286,14 @@ absl::StatusOr<TrainerLoop::Outcome> TrainerLoop::StepUntilBoundary() {
     flags[kChangeOver] = leaves || mailbox_->HasAssignmentAbove(assignment_.generation()) ? 1.0f : 0.0f;
     flags[kPause] = stop == v1::Stop::MODE_PAUSE ? 1.0f : 0.0f;
     flags[kCancel] = stop == v1::Stop::MODE_CANCEL ? 1.0f : 0.0f;
+    const bool compares = !sums_.empty() && assignment_.world() <= kMostComparedRanks;
+    const uint64_t hash = compares ? program_->StepHash() : 0;
+    if (compares) PutReplicaHash(hash, flags + kReplica);
     const Clock::time_point computed = Clock::now();
     if (!sums_.empty()) RETURN_IF_ERROR(collective_->OrderedSum(node_sums_.data(), sums_.data()));
     const Clock::time_point summed = Clock::now();
+    if (compares && !ReplicasAgree(agreed + kReplica, assignment_.world())) return NameCorruptReplica(hash);
+    if (checkpointer_) checkpointer_->Confirm();
     const bool change_over = agreed[kChangeOver] == static_cast<float>(assignment_.world());
     const bool pause = agreed[kPause] > 0, cancel = agreed[kCancel] > 0;
     AwaitCopy();

@@ -55,6 +55,13 @@ class TrainerLoop {
   absl::StatusOr<Outcome> RunGeneration();
   absl::Status FormGeneration();
   void AwaitCopy();  // before the state changes
+  // Collective, and always an error: whose state is not that of the others. `mine` is the hash of this
+  // rank's.
+  absl::Status NameCorruptReplica(uint64_t mine);
+  // The same without asking: `hashes` of `ranks`, not all equal, of which this rank may be none.
+  absl::Status NameCorrupt(const std::vector<int>& ranks, const std::vector<uint64_t>& hashes);
+  // Collective: that all ranks hold the same state, where no step's reduction will tell.
+  absl::Status CheckReplicas();
   absl::Status ShareState();
   absl::Status BroadcastState(int root, bool keep_mine_until_complete);
   absl::StatusOr<Outcome> StepUntilBoundary();
@@ -71,6 +78,7 @@ class TrainerLoop {
   Pulse pulse_;
   v1::Assignment assignment_;
   std::unique_ptr<Program> program_;
+  bool corrupt_ = false;      // this rank's state differs from the others'
   bool holds_state_ = false;  // not yet for a newcomer, until a peer has given it
   std::unique_ptr<Collective> collective_;
   std::unique_ptr<Checkpointer> checkpointer_;  // rank 0 only

@@ -34,8 +34,8 @@ class Program {
   virtual int logical_shards() const = 0;
   // Floats summed over the shards in each step.
   virtual size_t reduction_size() const = 0;
-  // Where in those floats the loop may put `kLoopFlags` numbers of its own.
-  static constexpr int kLoopFlags = 4;
+  // Where in those floats the loop may put `kLoopFlags` numbers of its own (loop.cc).
+  static constexpr int kLoopFlags = 19;
   virtual size_t loop_flags_offset() const = 0;
 
   // A generation has formed: this rank works on `shards` from now on. `collective` lives until the next Form.
@@ -65,6 +65,11 @@ class Program {
   virtual v1::ModelSummary Summary() const = 0;
   virtual double input_seconds() const = 0;
   virtual int64_t samples() const = 0;
+
+  // Equal on all ranks, unless the memory of one is corrupt: of what each step starts from, and of
+  // everything.
+  virtual uint64_t StepHash() const = 0;
+  virtual uint64_t StateHash() = 0;
 
   // State to save, to restore, and to hand to newcomers: flat buffers of the same sizes on each rank, plus a
   // few named values. The snapshot still reads the state: see snapshot.h.

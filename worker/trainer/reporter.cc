@@ -46,6 +46,20 @@ void Reporter::Status(v1::AssignmentState state, int64_t step, const std::string
   Send(channel_, message);
 }
 
+void Reporter::Corrupt(int64_t step, const std::string& text) {
+  v1::FromTrainer message;
+  v1::AssignmentStatus& status = *message.mutable_status();
+  status.set_job_id(job_id_);
+  status.set_generation(generation_);
+  status.set_rank(rank_);
+  status.set_device(device_);
+  status.set_state(v1::ASSIGNMENT_STATE_CRASHED);
+  status.set_step(step);
+  status.set_message(text);
+  status.set_corrupt(true);
+  Send(channel_, message);
+}
+
 void Reporter::Rendezvous(const std::string& address) {
   v1::FromTrainer message;
   message.mutable_rendezvous()->set_job_id(job_id_);

@@ -27,6 +27,8 @@ class Reporter {
   void SetAssignment(const v1::Assignment& assignment);
   void Status(v1::AssignmentState state, int64_t step, const std::string& message = "",
               const v1::TrainResult* result = nullptr, const v1::ModelSummary* model = nullptr);
+  // This process's copy of the state differs from its peers'.
+  void Corrupt(int64_t step, const std::string& message);
   void Rendezvous(const std::string& address);
   void Checkpoint(const CheckpointInfo& info, const std::vector<std::string>& removed, absl::Duration took);
   void CheckpointProblem(int64_t step, const std::string& problem);
