@@ -67,7 +67,8 @@ absl::Status Run(const Flags& flags) {
                    MetricsServer::Start({.listen = flags.metrics_listen, .daemon = "coordinator"}));
   ASSIGN_OR_RETURN(const auto controller, Controller::Start({.artifact_root = flags.artifact_root,
                                                              .heartbeat_interval = flags.heartbeat_interval,
-                                                             .worker_timeout = flags.worker_timeout},
+                                                             .worker_timeout = flags.worker_timeout,
+                                                             .node_failures = flags.quarantine_after},
                                                             store.get(), &clock));
   const auto controller_metrics = MakeControllerMetrics([&] { return controller->Snapshot(); });
   metrics->Add(controller_metrics);

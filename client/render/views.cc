@@ -94,7 +94,7 @@ std::string ModelSummaryTable(const v1::ModelSummary& model) {
                   CountText(static_cast<int64_t>(model.forward_flops()))});
   std::string out = TableText(rows, {false, false, true, true, true});
   absl::StrAppend(&out, "FLOPS are of one sample's forward pass. Memory of rank 0: activations ",
-                  BytesText(model.activation_bytes()), ", weights, gradients and optimizer ",
+                  BytesText(model.activation_bytes()), ", weights, gradients, optimizer and checkpoint ",
                   BytesText(model.state_bytes()), "\n");
   return out;
 }

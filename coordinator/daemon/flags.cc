@@ -96,6 +96,12 @@ std::variant<Flags, Exit> ParseFlags(int argc, const char* const* argv) {
       ->type_name("DURATION")
       ->check(CheckDuration)
       ->capture_default_str();
+  app.add_option(
+         "--quarantine-after", flags.quarantine_after,
+         "failures within an hour after which a worker gets no more work until `lockstep uncordon`; 0: never")
+      ->type_name("N")
+      ->check(CLI::Range(0, 1000000).description(""))
+      ->capture_default_str();
 
   try {
     app.parse(argc, argv);

@@ -20,6 +20,7 @@ struct Flags {
   std::string log_level = "info";
   absl::Duration heartbeat_interval = absl::Milliseconds(200);
   absl::Duration worker_timeout = absl::Seconds(2);
+  int quarantine_after = 3;  // failures of a worker within an hour; 0: never
 };
 
 struct Exit {

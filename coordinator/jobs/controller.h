@@ -58,6 +58,7 @@ class Controller {
     absl::Duration start_timeout = absl::Seconds(60);             // assignment to first step
     absl::Duration lost_peer_patience = absl::Milliseconds(500);  // for the cause of a lost connection
     int failures_in_a_row = 5;  // without a new step between them: then the job fails
+    int node_failures = 3;      // within an hour: then the worker is quarantined; 0: never
   };
 
   // Loads all state from `store`; jobs that were starting or running become recovering until their agents

@@ -75,6 +75,8 @@ void Cordons::Remove(const v1::UncordonWorkerRequest& request, const RemoveCallb
         Name(request.worker(), request.device()), " is not cordoned; `lockstep workers` shows what is"));
     return ledger_->AfterCommit([done, status] { done(status); });
   }
+  if (ledger_->FindWorker(request.worker()) != nullptr)
+    ledger_->EditWorker(request.worker())->failures.clear();
   for (const v1::Cordon& cordon : removed) {
     ledger_->RemoveCordon({cordon.worker(), cordon.device()});
     spdlog::info("{} is back in service", Name(cordon.worker(), cordon.device()));
@@ -85,8 +87,8 @@ void Cordons::Remove(const v1::UncordonWorkerRequest& request, const RemoveCallb
 void Quarantine(Ledger* ledger, const std::string& worker, const std::string& device,
                 const std::string& reason) {
   if (ledger->FindCordon(worker, device) != nullptr) return;
-  spdlog::error("{} is quarantined until `lockstep uncordon {} --device {}`: {}", Name(worker, device),
-                worker, device, reason);
+  spdlog::error("{} is quarantined until `lockstep uncordon {}{}{}`: {}", Name(worker, device), worker,
+                device.empty() ? "" : " --device ", device, reason);
   ledger->SetCordon(Make(ledger, worker, device, reason, true));
 }
 

@@ -1,5 +1,6 @@
-// Devices out of service: by hand (cordon), or because they have shown to be corrupt (quarantine). What runs
-// on one leaves at its next step boundary. Only the control thread calls this.
+// Devices out of service: by hand (cordon), or because they have shown to be corrupt or fail again and
+// again (quarantine). What runs on one that was cordoned leaves at its next step boundary. Only the control
+// thread calls this.
 #pragma once
 
 #include <functional>
@@ -29,7 +30,8 @@ class Cordons {
   AgentSessions* const sessions_;
 };
 
-// Takes a device out of service because of what it did; stored with the round.
+// Takes a device (empty: all of the worker) out of service because of what it did; stored with the round.
+// What runs there goes on: its process may be the last that holds a job's state.
 void Quarantine(Ledger* ledger, const std::string& worker, const std::string& device,
                 const std::string& reason);
 

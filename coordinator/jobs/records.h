@@ -104,6 +104,7 @@ struct WorkerRecord {
   absl::Time connected_at;
   absl::Time last_heard;
   std::map<std::string, Hold> holds;  // by device
+  std::vector<absl::Time> failures;   // that were not a job's own fault; see node_failures.h
 };
 
 }  // namespace lockstep

@@ -47,6 +47,7 @@ class RecoveryTest : public ControllerTest {
 
   FakeAgent first_, second_;
   std::string job_;
+  int64_t step_ = 0;
   v1::Assignment one_, two_;
 };
 
@@ -168,6 +169,60 @@ TEST_F(RecoveryTest, FailuresInARowEndTheJobAndProgressStartsTheCountAnew) {
   EXPECT_THAT(failed.reason(), HasSubstr("gave up after 3 failures in a row without a new step"));
   EXPECT_THAT(failed.reason(), HasSubstr("SIGKILL"));
   EXPECT_EQ(failed.generation(), 5);
+}
+
+TEST_F(RecoveryTest, AWorkerThatFailsThriceWithinAnHourGetsNoMoreWork) {
+  Run(1);
+  const auto cordoned = [&] {
+    for (const v1::Worker& worker : controller_->ListWorkers()) {
+      if (worker.name() == "w2") return worker.devices(0).cordoned();
+    }
+    return std::string("no such worker");
+  };
+  // w2 dies, w1 goes on alone, w2 joins again; a step in between.
+  const auto once = [&](absl::Duration later) {
+    first_.Progress(one_, ++step_);
+    second_.Report(Killed(two_));
+    one_ = first_.NextAssignment();
+    EXPECT_EQ(one_.world(), 1);
+    first_.Address(one_);
+    first_.Report(one_, v1::ASSIGNMENT_STATE_RUNNING);
+    clock_.Advance(later);
+  };
+  const auto join = [&] {
+    two_ = second_.Run();
+    one_ = first_.NextAssignment();
+    first_.Report(one_, v1::ASSIGNMENT_STATE_RUNNING);
+    WaitFor(job_, [](const v1::Job& now) {
+      return now.state() == v1::JOB_STATE_RUNNING && now.members_size() == 2;
+    });
+  };
+  once(absl::Minutes(50));
+  join();
+  once(absl::Minutes(20));
+  join();
+  once(absl::Minutes(1));  // the third, but the first is more than an hour ago
+  EXPECT_EQ(cordoned(), "");
+  join();
+  once(absl::ZeroDuration());
+  WaitFor(job_, [](const v1::Job& now) { return now.members_size() == 1; });
+  EXPECT_THAT(cordoned(), AllOf(HasSubstr("failed 3 times within an hour"), HasSubstr("SIGKILL")));
+  EXPECT_TRUE(Scale(job_, 2).ok());
+  EXPECT_EQ(controller_->GetJob(job_)->members_size(), 1) << "it was given work again";
+}
+
+TEST_F(RecoveryTest, AJobThatFailsWithoutAStepDoesNotTakeItsWorkersWithIt) {
+  options_.failures_in_a_row = 8;
+  RestartController();
+  FakeAgent agent(controller_.get(), "w9", 1);
+  agent.Join();
+  job_ = SubmitId(Spec());
+  v1::Assignment assignment = agent.Run();
+  for (int failure = 0; failure < 6; ++failure) {
+    agent.Report(Killed(assignment));
+    assignment = agent.Run();
+  }
+  for (const v1::Worker& worker : controller_->ListWorkers()) EXPECT_EQ(worker.devices(0).cordoned(), "");
 }
 
 TEST_F(RecoveryTest, TheEndOfAnEarlierProcessOnADeviceIsNotTheNewcomers) {

@@ -32,6 +32,19 @@ std::vector<SchedulerDevice> ReadyDevices(const Ledger& ledger) {
   return devices;
 }
 
+// That would be ready else.
+int64_t CordonedDevices(const Ledger& ledger) {
+  int64_t count = 0;
+  for (const auto& [name, worker] : ledger.workers()) {
+    if (worker.state != v1::WORKER_STATE_READY || worker.session == 0) continue;
+    count += std::count_if(worker.devices.begin(), worker.devices.end(),
+                           [&ledger, name = name](const v1::Device& device) {
+                             return ledger.FindCordon(name, device.id()) != nullptr;
+                           });
+  }
+  return count;
+}
+
 SchedulerJob Describe(const JobRecord& job) {
   const v1::Job& stored = job.stored.job;
   SchedulerJob out;
@@ -105,11 +118,13 @@ void RunScheduling(Ledger* ledger, Generations* generations) {
     generations->Reshape(shrink.job, leaving, {});
   }
   for (const Placement& grow : decisions.grows) generations->Reshape(grow.job, {}, slots(grow));
+  const int64_t cordoned = CordonedDevices(*ledger);
   for (const WaitReason& wait : decisions.waits) {
     const JobRecord* job = ledger->FindJob(wait.job);
-    const std::string reason =
+    std::string reason =
         job->broken ? absl::StrCat(job->broken_reason, "; ", job->members.size(), " left, ", wait.reason)
                     : wait.reason;
+    if (cordoned > 0) absl::StrAppend(&reason, " (", cordoned, " more cordoned, see `lockstep workers`)");
     if (job->stored.job.reason() == reason) continue;
     ledger->EditJob(wait.job)->stored.job.set_reason(reason);
   }

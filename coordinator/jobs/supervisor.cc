@@ -3,10 +3,12 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <map>
 #include <vector>
 
 #include "absl/strings/str_join.h"
 #include "coordinator/jobs/crash_text.h"
+#include "coordinator/jobs/node_failures.h"
 
 namespace lockstep {
 namespace {
@@ -131,6 +133,27 @@ void Supervisor::CountFailure(JobRecord* job) {
   job->failed_step = std::max(job->failed_step, job->best_step);
 }
 
+// Not those of a job that made no step since its last failure: it would take one worker after another with
+// it.
+void Supervisor::CountNodeFailures(const JobRecord& job, const std::vector<int>& lost) {
+  const bool again = job.failed_generation == job.stored.job.generation()
+                         ? job.failures > 1
+                         : job.failures > 0 && job.best_step <= job.failed_step;
+  if (again) return;
+  std::map<std::string, std::string> reasons;
+  for (const int rank : lost) {
+    const Member& member = job.members[rank];
+    reasons.emplace(member.worker, member.gone.empty()
+                                       ? absl::StrCat("rank ", rank, " of job ", job.id(), " was lost")
+                                       : member.gone);
+  }
+  for (const auto& [worker, reason] : reasons) {
+    const WorkerRecord* record = ledger_->FindWorker(worker);
+    if (record != nullptr && record->state != v1::WORKER_STATE_DRAINING)
+      CountNodeFailure(ledger_, worker, reason);
+  }
+}
+
 void Supervisor::Act(const std::string& id, const SupervisionDecision& decision) {
   JobRecord* job = ledger_->EditJob(id);
   if (job == nullptr || !HoldsDevices(job->state())) return;  // it timed out in this round
@@ -144,7 +167,10 @@ void Supervisor::Act(const std::string& id, const SupervisionDecision& decision)
     }
     return generations_->DropNewcomers(job);
   }
-  if (decision.is_failure) CountFailure(job);
+  if (decision.is_failure) {
+    CountNodeFailures(*job, decision.lost);
+    CountFailure(job);
+  }
   if (decision.action == SupervisionAction::kGiveUp) {
     return generations_->Fail(job, absl::StrCat("gave up after ", job->failures,
                                                 " failures in a row without a new step; the last: ", reason));

@@ -30,6 +30,7 @@ class Supervisor {
   void Act(const std::string& id, const SupervisionDecision& decision);
   std::string Reason(const JobRecord& job, const SupervisionDecision& decision) const;
   void CountFailure(JobRecord* job);
+  void CountNodeFailures(const JobRecord& job, const std::vector<int>& lost);  // before CountFailure
 
   Ledger* const ledger_;
   Generations* const generations_;

@@ -168,7 +168,7 @@ class Cluster:
     """A coordinator and `workers` agents of `slots` CPU slots each. `user`: the numeric user that the daemons run as.
     `threads`: that each trainer computes with; by default what an agent that is alone on the machine would choose."""
 
-    def __init__(self, workers=1, slots=1, artifact_root=None, user=None, threads=None):
+    def __init__(self, workers=1, slots=1, artifact_root=None, user=None, threads=None, quarantine_after=0):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="lockstep-e2e-"))
         self.artifact_root = pathlib.Path(artifact_root or self.folder / "artifacts")
         self.coordinator = None
@@ -180,6 +180,7 @@ class Cluster:
             os.chown(self.folder, user, user)
         self._listen = "127.0.0.1:0"
         self._specs = 0
+        self._quarantine_after = quarantine_after  # 0: the tests kill the same workers again and again
 
     def start(self):
         self.start_coordinator()
@@ -216,7 +217,8 @@ class Cluster:
         """Starts it, or starts it again on the same data and the same port."""
         self.coordinator = Program("lockstep-coordinator", [
             "--data-dir", self.folder / "coordinator", "--artifact-root", self.artifact_root,
-            "--listen", self._listen, "--metrics-listen", "127.0.0.1:0"], self.folder, user=self._user)
+            "--listen", self._listen, "--metrics-listen", "127.0.0.1:0",
+            "--quarantine-after", self._quarantine_after], self.folder, user=self._user)
         self._listen = self.address
         return self.coordinator
 

@@ -74,7 +74,7 @@ class NetworkCluster(Cluster):
         space, address = self._host("coordinator")
         self.coordinator = self.program("lockstep-coordinator", [
             "--data-dir", self.folder / "coordinator", "--artifact-root", self.artifact_root, "--insecure",
-            "--listen", f"{address}:{PORT}", "--metrics-listen", ""], space)
+            "--listen", f"{address}:{PORT}", "--metrics-listen", "", "--quarantine-after", self._quarantine_after], space)
         return self.coordinator
 
     def start_worker(self, name, slots=1, wait_ready=True):

@@ -1,8 +1,7 @@
 """A bit of one replica's weights flips in the real memory of a running trainer: it is found before the next step's effect, and the weights are those of
-the quiet run. And devices taken out of service by hand."""
+the quiet run. And devices out of service by hand, or because they failed too often."""
 
 import json
-import os
 import pathlib
 import struct
 import unittest
@@ -123,6 +122,22 @@ class ByHand(Schedule):
         self.ends_as_the_quiet_run()
         self.no_checkpoint_was_read()
         self.assertNotIn("waits for the next generation", self.cluster_.logs(self.job), "a clean leave cost a step")
+
+
+class Quarantine(Schedule):
+    def test_a_worker_that_failed_three_times_gets_no_more_work_until_it_is_uncordoned(self):
+        self.cluster_ = self.cluster(threads=1, workers=2, quarantine_after=3)
+        self.expected = Quiet.get(self.cluster_)
+        self.job = self.cluster_.submit(corruptible({"min": 1, "max": 2}))
+        for _ in range(3):
+            self.running_on(2)
+            self.kill_trainer("node-1")
+        self.running_on(1)
+        self.assertSays(self.cluster_.lockstep("workers").stdout, "CORDONED: failed 3 times within an hour", "SIGKILL")
+        self.cluster_.lockstep("uncordon", "node-1")
+        self.running_on(2)
+        self.ends_as_the_quiet_run()
+        self.no_checkpoint_was_read()
 
 
 if __name__ == "__main__":

@@ -64,9 +64,10 @@ void Checkpointer::Decide(Verdict verdict) {
 
 void Checkpointer::Enqueue(Program& program, Verdict verdict) {
   last_ = absl::Now();
-  Snapshot snapshot = program.TakeSnapshot();
+  snapshot_.Clear();
+  program.TakeSnapshot(&snapshot_);
   std::lock_guard lock(mutex_);
-  pending_ = std::move(snapshot);
+  pending_ = true;
   verdict_ = verdict;
   copying_ = true;
   changed_.notify_all();
@@ -87,10 +88,10 @@ void Checkpointer::Run() {
   while (true) {
     changed_.wait(lock, [&] { return stopping_ || pending_; });
     if (!pending_) return;
-    Snapshot snapshot = *std::exchange(pending_, std::nullopt);
+    pending_ = false;
     writing_ = true;
     lock.unlock();
-    snapshot.Copy();
+    snapshot_.Copy();
     lock.lock();
     copying_ = false;
     changed_.notify_all();
@@ -102,26 +103,26 @@ void Checkpointer::Run() {
       continue;
     }
     lock.unlock();
-    const absl::Status status = Write(snapshot);
+    const absl::Status status = Write();
     lock.lock();
     writing_ = false;
     last_status_ = status;
-    if (status.ok()) last_written_step_ = snapshot.content.manifest.step;
+    if (status.ok()) last_written_step_ = snapshot_.content.manifest.step;
     changed_.notify_all();
   }
 }
 
-absl::Status Checkpointer::Write(const Snapshot& snapshot) {
-  const int64_t step = snapshot.content.manifest.step;
+absl::Status Checkpointer::Write() {
+  const int64_t step = snapshot_.content.manifest.step;
   absl::Status status;
-  for (const float value : snapshot.first()) {
+  for (const float value : snapshot_.first()) {
     if (!std::isfinite(value)) {
       status = absl::OutOfRangeError("the weights are not finite; the last good checkpoint is kept instead");
       break;
     }
   }
   const absl::Time start = absl::Now();
-  absl::StatusOr<CheckpointInfo> info = status.ok() ? WriteCheckpoint(directory_, snapshot.content) : status;
+  absl::StatusOr<CheckpointInfo> info = status.ok() ? WriteCheckpoint(directory_, snapshot_.content) : status;
   if (!info.ok()) {
     spdlog::warn(
         "checkpoint of step {} was not written: {}; training goes on, earlier checkpoints are untouched",

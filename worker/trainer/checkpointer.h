@@ -5,7 +5,6 @@
 
 #include <condition_variable>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <thread>
 
@@ -44,7 +43,7 @@ class Checkpointer {
   void Decide(Verdict verdict);
   void WaitIdle();
   void Run();
-  absl::Status Write(const Snapshot& snapshot);
+  absl::Status Write();
 
   const v1::CheckpointSpec spec_;
   const std::string directory_;
@@ -54,7 +53,8 @@ class Checkpointer {
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::optional<Snapshot> pending_;
+  Snapshot snapshot_;  // the trainer's thread's while nothing is pending or written, else the writer's
+  bool pending_ = false;
   bool copying_ = false;              // from Enqueue on: the snapshot reads the program's state
   Verdict verdict_ = Verdict::kOpen;  // on what is pending or being written
   bool writing_ = false;

@@ -43,14 +43,12 @@ class Constant : public Program {
   int64_t samples() const override { return 0; }
   uint64_t StepHash() const override { return 0; }
   uint64_t StateHash() override { return 0; }
-  Snapshot TakeSnapshot() override {
-    Snapshot snapshot;
-    snapshot.content.manifest.step = step_;
+  void TakeSnapshot(Snapshot* snapshot) override {
+    snapshot->content.manifest.step = step_;
     const std::span<const float> all(state_);
     const size_t half = all.size() / 2;
-    const float* data = snapshot.Add({all.first(half), all.subspan(half)});
-    snapshot.content.model = {{"state", DType::kF32, {static_cast<int64_t>(all.size())}, data}};
-    return snapshot;
+    const float* data = snapshot->Add({all.first(half), all.subspan(half)});
+    snapshot->content.model = {{"state", DType::kF32, {static_cast<int64_t>(all.size())}, data}};
   }
   absl::Status Restore(const OpenedCheckpoint&, bool) override { return absl::OkStatus(); }
   std::vector<std::span<float>> StateBuffers() override { return {}; }

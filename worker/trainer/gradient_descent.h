@@ -49,7 +49,7 @@ class GradientDescent : public Program {
   // Of the weights: what else the state holds comes to light in them after the next step.
   uint64_t StepHash() const override;
   uint64_t StateHash() override;
-  Snapshot TakeSnapshot() override;
+  void TakeSnapshot(Snapshot* snapshot) override;
   absl::Status Restore(const OpenedCheckpoint& checkpoint, bool weights_only) override;
   std::vector<std::span<float>> StateBuffers() override;
   std::string StateValues() const override;

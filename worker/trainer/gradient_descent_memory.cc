@@ -10,13 +10,14 @@ constexpr double kMegabyte = 1e6;
 
 }  // namespace
 
-// Weights, this rank's node sums and the whole sum, the optimizer's state, and what early stopping keeps.
+// Weights, the optimizer's state and what early stopping keeps, all of it twice on the rank that writes
+// checkpoints; this rank's node sums and the whole sum.
 int64_t GradientDescent::StateBytes() const {
-  const int world = collective_->world();
   const auto nodes = static_cast<int64_t>(MaximalNodes(logical_shards(), shards_).size());
   const auto states = static_cast<int64_t>(optimizer_->state().size());
+  const int64_t saved = 1 + states + (best_weights_.empty() ? 0 : 1) + (average_.empty() ? 0 : 1);
   const int64_t copies =
-      1 + nodes + (world > 1 ? 1 : 0) + states + (best_weights_.empty() ? 0 : 1) + (average_.empty() ? 0 : 1);
+      saved * (collective_->rank() == 0 ? 2 : 1) + nodes + (collective_->world() > 1 ? 1 : 0);
   return copies * model_->flat_size() * static_cast<int64_t>(sizeof(float));
 }
 
@@ -28,7 +29,7 @@ absl::Status GradientDescent::CheckMemory(const engine::ExecutorOptions& options
   // The kernel hands out pages as they are written: until the first step only the weights' are.
   const int64_t written = 1 + (best_weights_.empty() ? 0 : 1) + (average_.empty() ? 0 : 1);
   need.resident = step_ > 0 ? need.state : written * model_->flat_size() * int64_t{sizeof(float)};
-  spdlog::info("rank {}: activations take {:.1f} MB, weights, gradients and optimizer {:.1f} MB",
+  spdlog::info("rank {}: activations take {:.1f} MB, weights, gradients, optimizer and checkpoint {:.1f} MB",
                collective_->rank(), static_cast<double>(need.activations) / kMegabyte,
                static_cast<double>(need.state) / kMegabyte);
   return CheckFits(need, AvailableMemory());

@@ -151,23 +151,21 @@ uint64_t GradientDescent::StateHash() {
   return hash;
 }
 
-Snapshot GradientDescent::TakeSnapshot() {
-  Snapshot snapshot;
-  snapshot.content.manifest = Manifest();
-  snapshot.content.files = {{"spec.yaml", SpecToYaml(assignment_.spec())},
-                            {"preprocessing.json", dataset_->PreprocessingJson()},
-                            {kLedgerName, ledger_.ToText()}};
+void GradientDescent::TakeSnapshot(Snapshot* snapshot) {
+  CheckpointContent& content = snapshot->content;
+  content.manifest = Manifest();
+  content.files = {{"spec.yaml", SpecToYaml(assignment_.spec())},
+                   {"preprocessing.json", dataset_->PreprocessingJson()},
+                   {kLedgerName, ledger_.ToText()}};
   const Parameters all = All(*model_);
-  AddTensors(all, "", weights_.data(), &snapshot, &snapshot.content.model);
+  AddTensors(all, "", weights_.data(), snapshot, &content.model);
   for (const engine::Optimizer::State& state : optimizer_->state()) {
-    AddTensors(Of(*model_, state), absl::StrCat(state.name, "."), state.data, &snapshot,
-               &snapshot.content.optimizer);
+    AddTensors(Of(*model_, state), absl::StrCat(state.name, "."), state.data, snapshot, &content.optimizer);
   }
-  if (!average_.empty()) AddTensors(all, "ema.", average_.data(), &snapshot, &snapshot.content.optimizer);
+  if (!average_.empty()) AddTensors(all, "ema.", average_.data(), snapshot, &content.optimizer);
   if (!best_weights_.empty()) {
-    AddTensors(all, "best.", best_weights_.data(), &snapshot, &snapshot.content.optimizer);
+    AddTensors(all, "best.", best_weights_.data(), snapshot, &content.optimizer);
   }
-  return snapshot;
 }
 
 absl::Status GradientDescent::Restore(const OpenedCheckpoint& checkpoint, bool weights_only) {

@@ -31,7 +31,8 @@ class InProcessJob {
   explicit InProcessJob(Options options);
   ~InProcessJob();
 
-  // Called for each message of each trainer: the messages of one trainer in their order, on a thread of its own.
+  // Called for each message of each trainer: the messages of one trainer in their order, on a thread of its
+  // own.
   std::function<void(int trainer, const v1::FromTrainer& message)> on_message;
 
   // Starts generation 1 with `world` trainers, or, later, the next generation with all trainers so far as

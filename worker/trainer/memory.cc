@@ -52,7 +52,7 @@ absl::Status CheckFits(const MemoryNeed& need, int64_t available) {
   const bool activations = need.activations > need.state;
   return absl::ResourceExhaustedError(absl::StrFormat(
       "this worker has %.0f MB of memory left, but the job still takes %.0f MB: activations of %d rows %.0f "
-      "MB, weights, gradients and optimizer %.0f MB; %s",
+      "MB, weights, gradients, optimizer and checkpoint %.0f MB; %s",
       static_cast<double>(available) / kMegabyte, static_cast<double>(wanted) / kMegabyte, need.rows,
       static_cast<double>(need.activations) / kMegabyte, static_cast<double>(need.state) / kMegabyte,
       activations ? "use a smaller train.batch_size, a larger train.accumulation or more workers"

@@ -72,8 +72,8 @@ class Program {
   virtual uint64_t StateHash() = 0;
 
   // State to save, to restore, and to hand to newcomers: flat buffers of the same sizes on each rank, plus a
-  // few named values. The snapshot still reads the state: see snapshot.h.
-  virtual Snapshot TakeSnapshot() = 0;
+  // few named values. The snapshot, which is empty, still reads the state later: see snapshot.h.
+  virtual void TakeSnapshot(Snapshot* snapshot) = 0;
   virtual absl::Status Restore(const OpenedCheckpoint& checkpoint, bool weights_only) = 0;
   virtual std::vector<std::span<float>> StateBuffers() = 0;
   virtual std::string StateValues() const = 0;

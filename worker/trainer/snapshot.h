@@ -16,6 +16,10 @@ class Snapshot {
  public:
   CheckpointContent content;  // its tensors' data are there once Copy has returned
 
+  // Forgets what it holds and keeps the room for the next one of the same program: memory that is new has to
+  // be found and cleared by the kernel, which takes longer than the copy.
+  void Clear();
+
   // Room for what these hold, one after another; returns its beginning. Nothing is touched before Copy.
   const float* Add(const std::vector<std::span<const float>>& sources);
   void Copy();
@@ -30,6 +34,7 @@ class Snapshot {
     size_t size = 0;
   };
   std::vector<Piece> pieces_;
+  size_t used_ = 0;  // of the pieces
 };
 
 }  // namespace lockstep
