@@ -170,7 +170,11 @@ void Ledger::EditCordons() {
 
 void Ledger::SetCordon(const v1::Cordon& cordon) {
   EditCordons();
-  cordons_[{cordon.worker(), cordon.device()}] = cordon;
+  const Slot slot = {cordon.worker(), cordon.device()};
+  cordons_[slot] = cordon;
+  std::erase_if(batch_.removed_cordons, [&](const RemovedCordon& removed) {
+    return Slot{removed.worker, removed.device} == slot;  // the store removes after it has added
+  });
   batch_.cordons.push_back(cordon);
 }
 
