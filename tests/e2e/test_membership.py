@@ -72,10 +72,10 @@ class Coordinator(Schedule):
         self.begin(workers=2)
         self.running_on(2)
         trainers = self.cluster_.trainers("node-0") + self.cluster_.trainers("node-1")
-        for _ in range(15 if NIGHTLY else 4):
+        for _ in range(30 if NIGHTLY else 4):
             self.cluster_.kill_coordinator()
             self.cluster_.start_coordinator()
-            time.sleep(1)
+            time.sleep(2 if NIGHTLY else 1)
         self.assertEqual(self.cluster_.trainers("node-0") + self.cluster_.trainers("node-1"), trainers)
         done = self.ends_as_the_quiet_run()
         self.assertEqual(len(done["members"]), 2)

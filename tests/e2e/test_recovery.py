@@ -21,6 +21,22 @@ class Deaths(Schedule):
         self.ends_as_the_quiet_run()
         self.no_checkpoint_was_read()
 
+    def test_a_rank_inside_the_all_reduce(self):
+        # One rank is stopped in its own part of a step, so that the others wait for it in the reduction; then one of those dies there, and in the
+        # next round the stopped one itself.
+        self.begin(workers=3)
+        for victim in ("node-0", "node-2"):
+            self.running_on(3)
+            self.kill_trainer("node-2", signal.SIGSTOP)
+            time.sleep(0.2)
+            self.kill_trainer(victim)
+            time.sleep(0.2)
+            if victim != "node-2":
+                self.kill_trainer("node-2", signal.SIGCONT)
+        self.running_on(3)
+        self.ends_as_the_quiet_run()
+        self.no_checkpoint_was_read()
+
     def test_half_the_nodes_at_once(self):
         self.begin(workers=4)
         self.running_on(4)
