@@ -129,6 +129,11 @@ std::string JobView(const v1::Job& job, absl::Time now, const Style& style) {
   }
   rows.push_back({"Generation", absl::StrCat(job.generation())});
   rows.push_back({"Devices", Devices(job)});
+  for (const auto& member : job.members()) {
+    if (member.straggler().empty() || job.state() != v1::JOB_STATE_RUNNING) continue;
+    rows.push_back({"Straggler", Printable(absl::StrCat("rank ", member.rank(), " on ", member.worker(), " ",
+                                                        member.device(), ": ", member.straggler()))});
+  }
   rows.push_back(
       {"Dataset", Printable(absl::StrCat(job.dataset_version(), "  ", job.dataset_fingerprint()))});
   if (job.has_profile()) rows.push_back({"Profile", Profile(job.profile())});

@@ -33,6 +33,36 @@ prometheus::MetricFamily One(prometheus::MetricFamily family, double value) {
   return family;
 }
 
+MetricLabels LabelsOf(const ControllerSnapshot::Rank& rank) {
+  return {{"job", rank.job},
+          {"rank", std::to_string(rank.member.rank())},
+          {"worker", rank.member.worker()},
+          {"device", rank.member.device()}};
+}
+
+prometheus::MetricFamily StepSeconds(const std::vector<ControllerSnapshot::Rank>& ranks) {
+  auto family = GaugeFamily("lockstep_rank_step_seconds",
+                            "What a step takes a rank on average, of running jobs, by kind.");
+  for (const auto& rank : ranks) {
+    const v1::StepTimes& times = rank.member.times();
+    for (const auto& [kind, seconds] :
+         {std::pair{"input", times.input()}, std::pair{"compute", times.compute()},
+          std::pair{"communication", times.communication()}}) {
+      MetricLabels labels = LabelsOf(rank);
+      labels.emplace_back("kind", kind);
+      AddSample(&family, seconds, labels);
+    }
+  }
+  return family;
+}
+
+prometheus::MetricFamily Stragglers(const std::vector<ControllerSnapshot::Rank>& ranks) {
+  auto family = GaugeFamily("lockstep_rank_straggler",
+                            "1 for a rank that the others wait for, else 0; of running jobs.");
+  for (const auto& rank : ranks) AddSample(&family, rank.member.straggler().empty() ? 0 : 1, LabelsOf(rank));
+  return family;
+}
+
 class ControllerMetrics : public prometheus::Collectable {
  public:
   explicit ControllerMetrics(std::function<ControllerSnapshot()> snapshot) : snapshot_(std::move(snapshot)) {}
@@ -66,6 +96,10 @@ class ControllerMetrics : public prometheus::Collectable {
     families.push_back(
         One(GaugeFamily("lockstep_last_schedule_seconds", "Time that the last scheduling decision took."),
             now.last_schedule_seconds));
+    if (!now.ranks.empty()) {
+      families.push_back(StepSeconds(now.ranks));
+      families.push_back(Stragglers(now.ranks));
+    }
     return families;
   }
 

@@ -3,15 +3,19 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "common/base/proto_time.h"
 #include "coordinator/jobs/cordons.h"
 #include "coordinator/jobs/crash_text.h"
 #include "coordinator/jobs/state_machine.h"
+#include "coordinator/scheduler/stragglers.h"
 
 namespace lockstep {
 namespace {
+
+constexpr int kSlowReports = 3;  // in a row make a straggler: about six seconds
 
 bool HoldsDevices(v1::JobState state) {
   return state == v1::JOB_STATE_STARTING || state == v1::JOB_STATE_RUNNING ||
@@ -149,6 +153,38 @@ void AgentReports::Ended(JobRecord* job, Member* member, const v1::AssignmentSta
   if (hold != worker->holds.end() && hold->second.job == id) {
     generations_->AbortOne(member->worker, id, hold->second.generation, member->device);
   }
+}
+
+void AgentReports::Times(const std::string& worker, const v1::RankTimes& times) {
+  JobRecord* job = Holding(times.job_id(), times.generation());
+  const int rank = times.rank();
+  if (job == nullptr || job->broken || times.generation() != job->stored.job.generation() || rank < 0 ||
+      rank >= std::ssize(job->members) || job->members[rank].worker != worker) {
+    return;  // a heartbeat from before a change of the members
+  }
+  job = ledger_->EditJob(times.job_id());
+  auto* members = job->stored.job.mutable_members();
+  *members->Mutable(rank)->mutable_times() = times.step();
+  std::vector<RankStep> steps;
+  for (const v1::JobMember& member : *members) {
+    if (!member.has_times()) return;
+    steps.push_back({member.times().input(), member.times().compute(), member.times().communication()});
+  }
+  if (steps.size() < 2) return;
+  v1::JobMember& reported = *members->Mutable(rank);
+  Member& member = job->members[rank];
+  const bool flagged = !reported.straggler().empty();
+  const std::optional<std::string> why = WhyStraggler(steps, rank, flagged);
+  member.slow = why.has_value() ? member.slow + 1 : 0;
+  if (!why.has_value() && flagged) {
+    spdlog::info("job {}: rank {} on worker {} {} is as fast as the others again", job->id(), rank, worker,
+                 reported.device());
+  }
+  if (why.has_value() && !flagged && member.slow == kSlowReports) {
+    spdlog::warn("job {}: the others wait for rank {} on worker {} {}: {}", job->id(), rank, worker,
+                 reported.device(), *why);
+  }
+  reported.set_straggler(why.has_value() && (flagged || member.slow >= kSlowReports) ? *why : "");
 }
 
 void AgentReports::Progress(const std::string& worker, const v1::Progress& progress) {

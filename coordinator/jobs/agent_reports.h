@@ -25,6 +25,7 @@ class AgentReports {
   AgentReports(Ledger* ledger, Generations* generations) : ledger_(ledger), generations_(generations) {}
 
   void Status(const std::string& worker, const v1::AssignmentStatus& status);
+  void Times(const std::string& worker, const v1::RankTimes& times);
   void Progress(const std::string& worker, const v1::Progress& progress);
   void Logs(const std::string& worker, const v1::LogLines& logs);
   void Address(const std::string& worker, const v1::RendezvousAddress& address);

@@ -355,6 +355,44 @@ TEST_F(AgentsTest, StaleReportsChangeNothing) {
   EXPECT_EQ(StateOf(job), v1::JOB_STATE_RUNNING);
 }
 
+TEST_F(AgentsTest, ARankThatTheOthersWaitForIsNamedUntilItIsAsFast) {
+  FakeAgent first(controller_.get(), "w1", 1), second(controller_.get(), "w2", 1);
+  first.Join();
+  second.Join();
+  const std::string job = SubmitId(Spec(2, 2));
+  const v1::Assignment one = first.Run(), two = second.Run();
+  WaitState(job, v1::JOB_STATE_RUNNING);
+  const auto straggler = [](const v1::Job& now, int rank) { return now.members(rank).straggler(); };
+  FakeAgent& slow = one.rank() == 1 ? first : second;
+  FakeAgent& fast = one.rank() == 1 ? second : first;
+  const v1::Assignment& slow_order = one.rank() == 1 ? one : two;
+  const v1::Assignment& fast_order = one.rank() == 1 ? two : one;
+  fast.Times(fast_order, 0, 0.004);
+  for (int report = 0; report < 2; ++report) slow.Times(slow_order, 0, 0.010);
+  WaitFor(job, [](const v1::Job& now) { return now.members(1).has_times(); });
+  EXPECT_EQ(straggler(*controller_->GetJob(job), 1), "") << "two reports may be chance";
+  v1::Assignment stale = slow_order;
+  stale.set_generation(7);
+  slow.Times(stale, 0, 0.010);
+  stale = slow_order;
+  stale.set_rank(9);
+  slow.Times(stale, 0, 0.010);
+  slow.Times(slow_order, 0, 0.010);
+  const v1::Job named = WaitFor(job, [&](const v1::Job& now) { return !straggler(now, 1).empty(); });
+  EXPECT_EQ(straggler(named, 1), "compute: 10 ms of a step, the others 4 ms");
+  EXPECT_EQ(straggler(named, 0), "");
+  const ControllerSnapshot snapshot = controller_->Snapshot();
+  ASSERT_EQ(snapshot.ranks.size(), 2u);
+  EXPECT_EQ(snapshot.ranks[1].member.times().compute(), 0.010);
+  slow.Times(slow_order, 0, 0.004);
+  WaitFor(job, [&](const v1::Job& now) { return straggler(now, 1).empty(); });
+  ASSERT_TRUE(Cancel(job).ok());
+  first.Report(one, v1::ASSIGNMENT_STATE_STOPPED);
+  second.Report(two, v1::ASSIGNMENT_STATE_STOPPED);
+  WaitState(job, v1::JOB_STATE_CANCELLED);
+  EXPECT_TRUE(controller_->Snapshot().ranks.empty()) << "its gauges are gone with it";
+}
+
 TEST_F(AgentsTest, ADamagedNewestCheckpointIsSkippedAndTheReasonSaysSo) {
   FakeAgent agent(controller_.get(), "w1", 1);
   agent.Join();

@@ -45,6 +45,11 @@ struct ControllerSnapshot {
   int64_t trainer_crashes_total = 0;
   int64_t submits_total = 0;
   double last_schedule_seconds = 0;
+  struct Rank {
+    std::string job;  // id
+    v1::JobMember member;
+  };
+  std::vector<Rank> ranks;  // of running jobs, those whose step times are known
 };
 
 class Controller {

@@ -153,6 +153,9 @@ void Controller::Impl::Dispatch(int64_t session, const v1::ConnectRequest& messa
   switch (message.message_case()) {
     case v1::ConnectRequest::kAssignment:
       return reports.Status(worker, message.assignment());
+    case v1::ConnectRequest::kHeartbeat:
+      for (const v1::RankTimes& times : message.heartbeat().times()) reports.Times(worker, times);
+      return;
     case v1::ConnectRequest::kProgress:
       return reports.Progress(worker, message.progress());
     case v1::ConnectRequest::kLogs:
@@ -164,7 +167,7 @@ void Controller::Impl::Dispatch(int64_t session, const v1::ConnectRequest& messa
     case v1::ConnectRequest::kDrain:
       return sessions.Drain(worker);
     default:
-      return;  // a heartbeat, or a message of a newer agent: it lives
+      return;  // a message of a newer agent: it lives
   }
 }
 

@@ -16,7 +16,13 @@ void Published::Update(const Ledger& ledger, const ReportCounters& counters, int
   absl::MutexLock lock(&mutex_);
   for (const auto& [id, was] : ledger.ChangedJobs()) {
     if (was != v1::JOB_STATE_UNSPECIFIED) --snapshot_.jobs_by_state[was];
-    if (const JobRecord* job = ledger.FindJob(id)) ++snapshot_.jobs_by_state[job->state()];
+    const JobRecord* job = ledger.FindJob(id);
+    if (job != nullptr) ++snapshot_.jobs_by_state[job->state()];
+    if (job != nullptr && job->state() == v1::JOB_STATE_RUNNING) {
+      members_[id].assign(job->stored.job.members().begin(), job->stored.job.members().end());
+    } else {
+      members_.erase(id);
+    }
   }
   if (ledger.workers_changed()) workers_ = ledger.workers();
   if (ledger.workers_changed()) cordons_ = ledger.cordons();
@@ -64,6 +70,11 @@ ControllerSnapshot Published::Snapshot() const {
     if (worker.state == v1::WORKER_STATE_LOST) continue;
     snapshot.devices_total += static_cast<int64_t>(worker.devices.size());
     snapshot.devices_busy += static_cast<int64_t>(worker.holds.size());
+  }
+  for (const auto& [id, members] : members_) {
+    for (const v1::JobMember& member : members) {
+      if (member.has_times()) snapshot.ranks.push_back({id, member});
+    }
   }
   return snapshot;
 }

@@ -28,6 +28,7 @@ class Published {
   mutable absl::Mutex mutex_;
   std::map<std::string, WorkerRecord> workers_ ABSL_GUARDED_BY(mutex_);
   std::map<Slot, v1::Cordon> cordons_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, std::vector<v1::JobMember>> members_ ABSL_GUARDED_BY(mutex_);  // of running jobs
   ControllerSnapshot snapshot_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -32,6 +32,7 @@ struct Member {
   int64_t since = 0;                                             // the generation that its process joined in
   int64_t heard = 0;         // the newest generation that it reported on, since the coordinator's start
   bool holds_state = false;  // it made a step, or waits with its memory intact
+  int slow = 0;              // reports of its step times in a row that showed it as a straggler
   std::string gone;          // why it will not go on; empty: it lives, as far as we know
 };
 

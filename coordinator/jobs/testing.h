@@ -230,6 +230,16 @@ class FakeAgent {
     (*point->mutable_values())["train/loss"] = 1.0 / static_cast<double>(step);
     controller_->AgentMessage(session_, message);
   }
+  void Times(const v1::Assignment& assignment, double input, double compute) {
+    v1::ConnectRequest message;
+    v1::RankTimes* times = message.mutable_heartbeat()->add_times();
+    times->set_job_id(assignment.job_id());
+    times->set_generation(assignment.generation());
+    times->set_rank(assignment.rank());
+    times->mutable_step()->set_input(input);
+    times->mutable_step()->set_compute(compute);
+    controller_->AgentMessage(session_, message);
+  }
   void Log(const std::string& job, int64_t sequence, const std::string& text) {
     v1::ConnectRequest message;
     message.mutable_logs()->set_job_id(job);

@@ -263,7 +263,10 @@ struct Agent::Impl final : SlotHost {
   void Heartbeat(int64_t number) {
     if (number != stream_number || !active) return;
     if (!std::exchange(heartbeat_queued, true)) {
-      urgent.emplace_back().mutable_heartbeat();
+      v1::Heartbeat& heartbeat = *urgent.emplace_back().mutable_heartbeat();
+      for (const auto& slot : slots) {
+        if (auto times = slot->TakeTimes(); times.has_value()) *heartbeat.add_times() = *std::move(times);
+      }
       metrics.heartbeats.Increment();
     }
     Pump();

@@ -52,6 +52,7 @@ absl::Status Slot::StartTrainer() {
   hung_.clear();
   tail_.clear();
   times_.Clear();
+  average_.Reset();
   auto started = TrainerProcess::Start(options_.trainer, loop_, std::move(events));
   RETURN_IF_ERROR(started.status());
   trainer_ = *std::move(started);
@@ -151,6 +152,7 @@ void Slot::OnTimes(const v1::TrainerTimes& times) {
   add(metrics_->steps, static_cast<double>(times.steps()), static_cast<double>(times_.steps()));
   add(metrics_->samples, static_cast<double>(times.samples()), static_cast<double>(times_.samples()));
   times_ = times;
+  if (order_.has_value()) average_.Add(times, *order_, absl::Now());
 }
 
 void Slot::OnPulse(const v1::TrainerPulse& pulse) {

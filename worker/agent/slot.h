@@ -27,6 +27,7 @@
 #include "worker/agent/backoff.h"
 #include "worker/agent/job_log.h"
 #include "worker/agent/loop.h"
+#include "worker/agent/step_average.h"
 #include "worker/agent/trainer_process.h"
 
 namespace lockstep {
@@ -80,10 +81,13 @@ class Slot {
   const std::string& broken_reason() const { return broken_reason_; }
   bool busy() const { return order_.has_value(); }
   bool works_for(const std::string& job_id) const { return busy() && order_->job_id() == job_id; }
+  // How long steps take here, each average once.
+  std::optional<v1::RankTimes> TakeTimes() { return average_.Take(); }
   // Published and not answered yet: to be repeated when a stream opens.
   const std::optional<v1::RendezvousAddress>& unanswered_rendezvous() const { return rendezvous_; }
 
  private:
+  static constexpr absl::Duration kTimesWindow = absl::Seconds(2);
   enum class Stage { kFetching, kWaiting, kGiven };
 
   absl::Status StartTrainer();
@@ -119,6 +123,7 @@ class Slot {
   bool ending_ = false;  // its order has ended; it is about to exit
   std::deque<std::string> tail_;
   v1::TrainerTimes times_;
+  StepAverage average_{kTimesWindow};
   bool has_pulse_ = false;  // this trainer beats since it has its order
   int silent_looks_ = 0;    // counted, not measured: when the whole machine slept, nobody is to blame
   std::string hung_;        // why the agent killed it

@@ -1,0 +1,67 @@
+"""A trainer that gets only a part of its processor: it is named as the one that the others wait for, until it is as fast as they are."""
+
+import os
+import signal
+import threading
+import time
+import unittest
+
+from cluster import metric, until
+from schedule import Schedule, spec
+
+
+def cpu(pid):
+    """Clock ticks that it has used."""
+    with open(f"/proc/{pid}/stat") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
+class Throttle(threading.Thread):
+    """Lets a process run a part of the time."""
+
+    def __init__(self, pid, run=0.01, stop=0.04):
+        super().__init__(daemon=True)
+        self.pid, self.run_, self.stop_, self.over = pid, run, stop, threading.Event()
+        self.start()
+
+    def run(self):
+        while not self.over.is_set():
+            os.kill(self.pid, signal.SIGSTOP)
+            time.sleep(self.stop_)
+            os.kill(self.pid, signal.SIGCONT)
+            time.sleep(self.run_)
+
+    def end(self):
+        self.over.set()
+        self.join()
+
+
+class Stragglers(Schedule):
+    def test_a_throttled_rank_is_named_until_it_runs_free(self):
+        self.cluster_ = self.cluster(threads=1, workers=2)
+        endless = spec({"min": 2, "max": 2})
+        endless["train"] = {**endless["train"], "epochs": 1000000}
+        self.job = self.cluster_.submit(endless)
+        self.cluster_.wait_step(self.job, 200)
+        metrics = self.cluster_.coordinator.addresses["metrics"]
+        until(lambda: metric(metrics, "lockstep_rank_step_seconds"), "the ranks' step times")
+        self.assertEqual(metric(metrics, "lockstep_rank_straggler"), 0)
+        slow = next(member for member in self.now()["members"] if member["rank"] == 1)
+        # The trainer at work, not the one that waits to follow it.
+        busiest = max(self.cluster_.trainers(slow["worker"]), key=cpu)
+        throttle = Throttle(busiest)
+        try:
+            named = until(lambda: next((member for member in self.now()["members"] if member.get("straggler")), None), "the straggler to be named")
+        finally:
+            throttle.end()
+        self.assertEqual(named["worker"], slow["worker"])
+        self.assertSays(named["straggler"], "compute: .* ms of a step, the others")
+        self.assertEqual(metric(metrics, "lockstep_rank_straggler"), 1)
+        self.assertSays(self.cluster_.lockstep("describe", self.job).stdout, f"Straggler +rank 1 on {slow['worker']}")
+        until(lambda: not any(member.get("straggler") for member in self.now()["members"]), "the straggler to be forgiven")
+        self.cluster_.lockstep("cancel", self.job)
+
+
+if __name__ == "__main__":
+    unittest.main()
