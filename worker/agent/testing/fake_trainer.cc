@@ -1,6 +1,6 @@
 // A trainer for tests of the agent: speaks the control protocol and does as the job's name says (words,
 // joined by
-// '-'): "crash" (SIGSEGV), "exit3", "flood" (20,000 lines), "succeed", "hang" (after success), "deaf"
+// '-'): "crash" (SIGSEGV), "exit3", "flood" (15,000 lines), "succeed", "hang" (after success), "deaf"
 // (ignores Stop), "meet" (publishes a rendezvous address and runs once it has the others'), "burst" (progress
 // and a checkpoint before its end), "freeze" (a sign of life, then SIGSTOP), "slow" (a step beyond its
 // limit). FAKE_TRAINER=die exits before it is ready.
@@ -68,7 +68,8 @@ class FakeTrainer {
     Report(v1::ASSIGNMENT_STATE_RUNNING, "");
     if (Wants("flood")) {
       const std::string padding(100, 'x');
-      for (int i = 0; i < 20'000; ++i) std::fprintf(stderr, "line %d %s\n", i, padding.c_str());
+      // Fewer than an agent keeps for a coordinator that is slow (Outbox::Limits).
+      for (int i = 0; i < 15'000; ++i) std::fprintf(stderr, "line %d %s\n", i, padding.c_str());
     }
     if (Wants("crash")) {
       for (int i = 0; i < 30; ++i) std::fprintf(stderr, "before the crash %d\n", i);
