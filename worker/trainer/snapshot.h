@@ -17,7 +17,7 @@ class Snapshot {
   CheckpointContent content;  // its tensors' data are there once Copy has returned
 
   // Forgets what it holds and keeps the room for the next one of the same program: memory that is new has to
-  // be found and cleared by the kernel, which takes longer than the copy.
+  // be found and cleared by the kernel as well.
   void Clear();
 
   // Room for what these hold, one after another; returns its beginning. Nothing is touched before Copy.
