@@ -10,8 +10,6 @@
 
 #include <cstdint>
 
-#include "kernels/stream.h"
-
 namespace lockstep::kernels {
 
 enum class Activation : int {
@@ -32,12 +30,5 @@ void BiasActivationForward(Activation f, int64_t rows, int64_t width, const floa
 // dx may be dy.
 void ActivationBackward(Activation f, int64_t count, const float* saved, const float* dy, float* dx);
 }  // namespace cpu
-
-namespace cuda {
-absl::Status BiasActivationForward(Activation f, int64_t rows, int64_t width, const float* bias, float* x,
-                                   float* y, Stream stream);
-absl::Status ActivationBackward(Activation f, int64_t count, const float* saved, const float* dy, float* dx,
-                                Stream stream);
-}  // namespace cuda
 
 }  // namespace lockstep::kernels

@@ -7,7 +7,7 @@
 
 #include "kernels/test_support.h"
 
-namespace lockstep::kernels {
+namespace lockstep::kernels::activation_test {
 namespace {
 
 double Reference(Activation f, double z) {
@@ -89,4 +89,4 @@ TEST_P(ActivationTest, ExtremesOverflow) {
 }
 
 }  // namespace
-}  // namespace lockstep::kernels
+}  // namespace lockstep::kernels::activation_test

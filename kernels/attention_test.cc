@@ -8,7 +8,7 @@
 
 #include "kernels/test_support.h"
 
-namespace lockstep::kernels {
+namespace lockstep::kernels::attention_test {
 namespace {
 
 using Doubles = std::vector<double>;
@@ -222,4 +222,4 @@ TEST(Attention, HugeScoresOverflow) {
 }
 
 }  // namespace
-}  // namespace lockstep::kernels
+}  // namespace lockstep::kernels::attention_test

@@ -8,7 +8,7 @@
 
 #include "kernels/test_support.h"
 
-namespace lockstep::kernels {
+namespace lockstep::kernels::batch_norm_test {
 namespace {
 
 constexpr float kEpsilon = 1e-5f;
@@ -212,4 +212,4 @@ TEST(BatchNorm, GradientOfTheReferenceDiffersFromFiniteDifferences) {
 }
 
 }  // namespace
-}  // namespace lockstep::kernels
+}  // namespace lockstep::kernels::batch_norm_test

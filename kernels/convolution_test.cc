@@ -10,7 +10,7 @@
 #include "kernels/shard_tree_for_test.h"
 #include "kernels/test_support.h"
 
-namespace lockstep::kernels {
+namespace lockstep::kernels::convolution_test {
 namespace {
 
 struct Case {
@@ -248,4 +248,4 @@ TEST(Convolution, GradientOfTheReferenceDiffersFromFiniteDifferences) {
 }
 
 }  // namespace
-}  // namespace lockstep::kernels
+}  // namespace lockstep::kernels::convolution_test

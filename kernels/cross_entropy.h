@@ -18,18 +18,11 @@
 
 #include <cstdint>
 
-#include "kernels/stream.h"
-
 namespace lockstep::kernels {
 
 namespace cpu {
 void SoftmaxCrossEntropy(int64_t rows, int64_t classes, float scale, const int32_t* labels, float* logits,
                          float* losses, float* correct, float smoothing = 0.0f);
 }  // namespace cpu
-
-namespace cuda {
-absl::Status SoftmaxCrossEntropy(int64_t rows, int64_t classes, float scale, const int32_t* labels,
-                                 float* logits, float* losses, float* correct, Stream stream);
-}  // namespace cuda
 
 }  // namespace lockstep::kernels

@@ -13,7 +13,6 @@
 #include <cstdint>
 
 #include "common/numerics/philox.h"
-#include "kernels/stream.h"
 
 namespace lockstep::kernels {
 
@@ -39,12 +38,5 @@ void DropoutForward(const DropoutKey& key, double p, int64_t rows, int64_t width
 // dx may be dy.
 void DropoutBackward(double p, int64_t count, const uint8_t* mask, const float* dy, float* dx);
 }  // namespace cpu
-
-namespace cuda {
-absl::Status DropoutForward(const DropoutKey& key, double p, int64_t rows, int64_t width, const float* x,
-                            float* y, uint8_t* mask, Stream stream);
-absl::Status DropoutBackward(double p, int64_t count, const uint8_t* mask, const float* dy, float* dx,
-                             Stream stream);
-}  // namespace cuda
 
 }  // namespace lockstep::kernels

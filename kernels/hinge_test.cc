@@ -8,7 +8,7 @@
 
 #include "kernels/test_support.h"
 
-namespace lockstep::kernels {
+namespace lockstep::kernels::hinge_test {
 namespace {
 
 double Loss(const std::vector<double>& z, int label) {
@@ -76,4 +76,4 @@ TEST(Hinge, RowWithoutALabelCounts) {
 }
 
 }  // namespace
-}  // namespace lockstep::kernels
+}  // namespace lockstep::kernels::hinge_test

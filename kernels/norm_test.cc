@@ -7,7 +7,7 @@
 
 #include "kernels/test_support.h"
 
-namespace lockstep::kernels {
+namespace lockstep::kernels::norm_test {
 namespace {
 
 constexpr double kEpsilon = 1e-5;
@@ -159,4 +159,4 @@ TEST_P(NormTest, RowDependsOnItsNeighbours) {
 }
 
 }  // namespace
-}  // namespace lockstep::kernels
+}  // namespace lockstep::kernels::norm_test

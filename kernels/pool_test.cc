@@ -8,7 +8,7 @@
 #include "kernels/convolution.h"
 #include "kernels/test_support.h"
 
-namespace lockstep::kernels {
+namespace lockstep::kernels::pool_test {
 namespace {
 
 constexpr int64_t kRows = 3;
@@ -125,4 +125,4 @@ TEST(MaxPool, NanIsSwallowed) {
 }
 
 }  // namespace
-}  // namespace lockstep::kernels
+}  // namespace lockstep::kernels::pool_test

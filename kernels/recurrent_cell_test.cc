@@ -8,7 +8,7 @@
 
 #include "kernels/test_support.h"
 
-namespace lockstep::kernels {
+namespace lockstep::kernels::recurrent_cell_test {
 namespace {
 
 double Sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
@@ -129,4 +129,4 @@ TEST(RecurrentCell, GruDiffersFromFloat64OrFiniteDifference) {
 }
 
 }  // namespace
-}  // namespace lockstep::kernels
+}  // namespace lockstep::kernels::recurrent_cell_test

@@ -7,7 +7,7 @@
 
 #include "kernels/test_support.h"
 
-namespace lockstep::kernels {
+namespace lockstep::kernels::rope_test {
 namespace {
 
 constexpr double kTheta = 500.0;
@@ -52,4 +52,4 @@ TEST(Rope, ForwardDiffersFromFloat64OrBackwardIsNotItsTranspose) {
 }
 
 }  // namespace
-}  // namespace lockstep::kernels
+}  // namespace lockstep::kernels::rope_test

@@ -8,7 +8,7 @@
 #include "kernels/gemm.h"
 #include "kernels/test_support.h"
 
-namespace lockstep::kernels {
+namespace lockstep::kernels::shard_outer_test {
 namespace {
 
 struct Case {
@@ -155,4 +155,4 @@ TEST(Transpose, MovesAnElementToTheWrongPlace) {
 }
 
 }  // namespace
-}  // namespace lockstep::kernels
+}  // namespace lockstep::kernels::shard_outer_test

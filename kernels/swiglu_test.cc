@@ -7,7 +7,7 @@
 
 #include "kernels/test_support.h"
 
-namespace lockstep::kernels {
+namespace lockstep::kernels::swiglu_test {
 namespace {
 
 double Reference(double gate, double up) { return gate / (1 + std::exp(-gate)) * up; }
@@ -61,4 +61,4 @@ TEST(SwiGlu, ExtremesOverflow) {
 }
 
 }  // namespace
-}  // namespace lockstep::kernels
+}  // namespace lockstep::kernels::swiglu_test

@@ -5,16 +5,10 @@
 
 #include <cstdint>
 
-#include "kernels/stream.h"
-
 namespace lockstep::kernels {
 
 namespace cpu {
 void TreeAddInto(int64_t count, const float* source, float* target);
 }  // namespace cpu
-
-namespace cuda {
-absl::Status TreeAddInto(int64_t count, const float* source, float* target, Stream stream);
-}  // namespace cuda
 
 }  // namespace lockstep::kernels

@@ -18,7 +18,6 @@
 #include <cstdint>
 
 #include "kernels/clip.h"
-#include "kernels/stream.h"
 
 namespace lockstep::kernels {
 
@@ -46,12 +45,5 @@ void SgdUpdate(const SgdStep& step, const Clip& clip, int64_t count, const float
 void AdamUpdate(const AdamStep& step, const Clip& clip, int64_t count, const float* gradient, float* m,
                 float* v, float* weights);
 }  // namespace cpu
-
-namespace cuda {
-absl::Status SgdUpdate(const SgdStep& step, const Clip& clip, int64_t count, const float* gradient,
-                       float* momentum, float* weights, Stream stream);
-absl::Status AdamUpdate(const AdamStep& step, const Clip& clip, int64_t count, const float* gradient,
-                        float* m, float* v, float* weights, Stream stream);
-}  // namespace cuda
 
 }  // namespace lockstep::kernels

@@ -1,4 +1,4 @@
-#include "kernels/activation.h"
+#include "kernels/cuda/activation.h"
 #include "kernels/cuda/launch.h"
 
 namespace lockstep::kernels::cuda {
@@ -77,26 +77,24 @@ void WithConstant(Activation f, Launch launch) {
 
 }  // namespace
 
-absl::Status BiasActivationForward(Activation f, int64_t rows, int64_t width, const float* bias, float* x,
-                                   float* y, Stream stream) {
+Launched BiasActivationForward(Activation f, int64_t rows, int64_t width, const float* bias, float* x,
+                               float* y, Stream stream) {
   const int64_t count = rows * width;
-  if (count == 0) return absl::OkStatus();
+  if (count == 0) return {};
   WithConstant(f, [&](auto constant) {
     ForwardKernel<decltype(constant)::value>
         <<<Blocks(count), kThreads, 0, stream>>>(count, width, bias, x, y);
   });
-  LOCKSTEP_CUDA_RETURN_IF_ERROR(cudaGetLastError());
-  return absl::OkStatus();
+  return LastLaunch("BiasActivationForward");
 }
 
-absl::Status ActivationBackward(Activation f, int64_t count, const float* saved, const float* dy, float* dx,
-                                Stream stream) {
-  if (count == 0) return absl::OkStatus();
+Launched ActivationBackward(Activation f, int64_t count, const float* saved, const float* dy, float* dx,
+                            Stream stream) {
+  if (count == 0) return {};
   WithConstant(f, [&](auto constant) {
     BackwardKernel<decltype(constant)::value><<<Blocks(count), kThreads, 0, stream>>>(count, saved, dy, dx);
   });
-  LOCKSTEP_CUDA_RETURN_IF_ERROR(cudaGetLastError());
-  return absl::OkStatus();
+  return LastLaunch("ActivationBackward");
 }
 
 }  // namespace lockstep::kernels::cuda

@@ -1,4 +1,4 @@
-#include "kernels/cross_entropy.h"
+#include "kernels/cuda/cross_entropy.h"
 #include "kernels/cuda/launch.h"
 
 namespace lockstep::kernels::cuda {
@@ -51,13 +51,12 @@ __global__ void RowKernel(int64_t rows, int64_t classes, float scale, const int3
 
 }  // namespace
 
-absl::Status SoftmaxCrossEntropy(int64_t rows, int64_t classes, float scale, const int32_t* labels,
-                                 float* logits, float* losses, float* correct, Stream stream) {
-  if (rows == 0) return absl::OkStatus();
+Launched SoftmaxCrossEntropy(int64_t rows, int64_t classes, float scale, const int32_t* labels, float* logits,
+                             float* losses, float* correct, Stream stream) {
+  if (rows == 0) return {};
   RowKernel<<<Blocks(rows, kThreads / kWarp), kThreads, 0, stream>>>(rows, classes, scale, labels, logits,
                                                                      losses, correct);
-  LOCKSTEP_CUDA_RETURN_IF_ERROR(cudaGetLastError());
-  return absl::OkStatus();
+  return LastLaunch("SoftmaxCrossEntropy");
 }
 
 }  // namespace lockstep::kernels::cuda

@@ -5,12 +5,12 @@
 #include <cmath>
 #include <vector>
 
-#include "kernels/activation.h"
-#include "kernels/cross_entropy.h"
-#include "kernels/dropout.h"
+#include "kernels/cuda/activation.h"
+#include "kernels/cuda/cross_entropy.h"
+#include "kernels/cuda/dropout.h"
+#include "kernels/cuda/tree_add.h"
+#include "kernels/cuda/update.h"
 #include "kernels/test_support.h"
-#include "kernels/tree_add.h"
-#include "kernels/update.h"
 
 namespace lockstep::kernels {
 namespace {

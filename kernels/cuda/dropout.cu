@@ -1,5 +1,5 @@
+#include "kernels/cuda/dropout.h"
 #include "kernels/cuda/launch.h"
-#include "kernels/dropout.h"
 
 namespace lockstep::kernels::cuda {
 namespace {
@@ -32,21 +32,19 @@ float Scale(double p) { return static_cast<float>(1.0 / (1.0 - p)); }
 
 }  // namespace
 
-absl::Status DropoutForward(const DropoutKey& key, double p, int64_t rows, int64_t width, const float* x,
-                            float* y, uint8_t* mask, Stream stream) {
-  if (rows * width == 0) return absl::OkStatus();
+Launched DropoutForward(const DropoutKey& key, double p, int64_t rows, int64_t width, const float* x,
+                        float* y, uint8_t* mask, Stream stream) {
+  if (rows * width == 0) return {};
   ForwardKernel<<<Blocks(rows * ((width + 63) / 64 * 16)), kThreads, 0, stream>>>(
       key, DropoutThreshold(p), Scale(p), rows, width, x, y, mask);
-  LOCKSTEP_CUDA_RETURN_IF_ERROR(cudaGetLastError());
-  return absl::OkStatus();
+  return LastLaunch("DropoutForward");
 }
 
-absl::Status DropoutBackward(double p, int64_t count, const uint8_t* mask, const float* dy, float* dx,
-                             Stream stream) {
-  if (count == 0) return absl::OkStatus();
+Launched DropoutBackward(double p, int64_t count, const uint8_t* mask, const float* dy, float* dx,
+                         Stream stream) {
+  if (count == 0) return {};
   BackwardKernel<<<Blocks(count), kThreads, 0, stream>>>(Scale(p), count, mask, dy, dx);
-  LOCKSTEP_CUDA_RETURN_IF_ERROR(cudaGetLastError());
-  return absl::OkStatus();
+  return LastLaunch("DropoutBackward");
 }
 
 }  // namespace lockstep::kernels::cuda

@@ -1,5 +1,5 @@
 #include "kernels/cuda/launch.h"
-#include "kernels/tree_add.h"
+#include "kernels/cuda/tree_add.h"
 
 namespace lockstep::kernels::cuda {
 namespace {
@@ -10,11 +10,10 @@ __global__ void AddKernel(int64_t count, const float* source, float* target) {
 
 }  // namespace
 
-absl::Status TreeAddInto(int64_t count, const float* source, float* target, Stream stream) {
-  if (count == 0) return absl::OkStatus();
+Launched TreeAddInto(int64_t count, const float* source, float* target, Stream stream) {
+  if (count == 0) return {};
   AddKernel<<<Blocks(count), kThreads, 0, stream>>>(count, source, target);
-  LOCKSTEP_CUDA_RETURN_IF_ERROR(cudaGetLastError());
-  return absl::OkStatus();
+  return LastLaunch("TreeAddInto");
 }
 
 }  // namespace lockstep::kernels::cuda

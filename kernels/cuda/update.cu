@@ -1,7 +1,7 @@
 #include <cmath>
 
 #include "kernels/cuda/launch.h"
-#include "kernels/update.h"
+#include "kernels/cuda/update.h"
 
 namespace lockstep::kernels::cuda {
 namespace {
@@ -48,20 +48,18 @@ Clip Explicit(Clip clip) {
 
 }  // namespace
 
-absl::Status SgdUpdate(const SgdStep& step, const Clip& clip, int64_t count, const float* gradient,
-                       float* momentum, float* weights, Stream stream) {
-  if (count == 0) return absl::OkStatus();
+Launched SgdUpdate(const SgdStep& step, const Clip& clip, int64_t count, const float* gradient,
+                   float* momentum, float* weights, Stream stream) {
+  if (count == 0) return {};
   SgdKernel<<<Blocks(count), kThreads, 0, stream>>>(step, Explicit(clip), count, gradient, momentum, weights);
-  LOCKSTEP_CUDA_RETURN_IF_ERROR(cudaGetLastError());
-  return absl::OkStatus();
+  return LastLaunch("SgdUpdate");
 }
 
-absl::Status AdamUpdate(const AdamStep& step, const Clip& clip, int64_t count, const float* gradient,
-                        float* m, float* v, float* weights, Stream stream) {
-  if (count == 0) return absl::OkStatus();
+Launched AdamUpdate(const AdamStep& step, const Clip& clip, int64_t count, const float* gradient, float* m,
+                    float* v, float* weights, Stream stream) {
+  if (count == 0) return {};
   AdamKernel<<<Blocks(count), kThreads, 0, stream>>>(step, Explicit(clip), count, gradient, m, v, weights);
-  LOCKSTEP_CUDA_RETURN_IF_ERROR(cudaGetLastError());
-  return absl::OkStatus();
+  return LastLaunch("AdamUpdate");
 }
 
 }  // namespace lockstep::kernels::cuda

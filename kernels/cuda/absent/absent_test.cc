@@ -1,12 +1,14 @@
 #include <gtest/gtest.h>
 
-#include "kernels/tree_add.h"
+#include "kernels/cuda/launched.h"
+#include "kernels/cuda/tree_add.h"
 
 namespace lockstep::kernels {
 namespace {
 
 TEST(AbsentCuda, LauncherDoesNotSayThatItIsAbsent) {
-  EXPECT_EQ(cuda::TreeAddInto(0, nullptr, nullptr, nullptr).code(), absl::StatusCode::kUnimplemented);
+  EXPECT_EQ(ToStatus(cuda::TreeAddInto(0, nullptr, nullptr, nullptr)).code(),
+            absl::StatusCode::kUnimplemented);
 }
 
 }  // namespace

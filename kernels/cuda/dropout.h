@@ -1,0 +1,16 @@
+// Dropout on a GPU: kernels/dropout.h says what is computed. On an error nothing was queued.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/cuda/stream.h"
+#include "kernels/dropout.h"
+
+namespace lockstep::kernels::cuda {
+
+Launched DropoutForward(const DropoutKey& key, double p, int64_t rows, int64_t width, const float* x,
+                        float* y, uint8_t* mask, Stream stream);
+Launched DropoutBackward(double p, int64_t count, const uint8_t* mask, const float* dy, float* dx,
+                         Stream stream);
+
+}  // namespace lockstep::kernels::cuda

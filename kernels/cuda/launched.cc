@@ -1,0 +1,16 @@
+#include "kernels/cuda/launched.h"
+
+#include <cuda_runtime_api.h>
+
+#include <string>
+
+namespace lockstep::kernels {
+
+absl::Status ToStatus(const Launched& launched) {
+  if (launched.ok()) return absl::OkStatus();
+  const auto error = static_cast<cudaError_t>(launched.error);
+  return absl::InternalError(std::string(launched.what) + ": " + cudaGetErrorName(error) + ": " +
+                             cudaGetErrorString(error));
+}
+
+}  // namespace lockstep::kernels
