@@ -51,7 +51,7 @@ std::string WaitForStopSignal(int fd) {
   return info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM";
 }
 
-absl::Status Run(const Flags& flags) {
+absl::Status Run(const CoordinatorFlags& flags) {
   RETURN_IF_ERROR(InitLogging("coordinator", flags.log_level));
   RETURN_IF_ERROR(CheckExposure(flags));
   ASSIGN_OR_RETURN(const int stop_signals, OpenStopSignals());
@@ -100,12 +100,8 @@ absl::Status Run(const Flags& flags) {
 int main(int argc, char** argv) {
   mallopt(M_ARENA_MAX, 2);  // few threads allocate at the same time, and each arena keeps its own free memory
   const auto parsed = lockstep::ParseFlags(argc, argv);
-  if (const auto* exit = std::get_if<lockstep::Exit>(&parsed)) {
-    std::fputs(exit->out.c_str(), stdout);
-    std::fputs(exit->err.c_str(), stderr);
-    return exit->code;
-  }
-  const absl::Status status = lockstep::Run(std::get<lockstep::Flags>(parsed));
+  if (const auto* exit = std::get_if<lockstep::Exit>(&parsed)) return lockstep::Leave(*exit);
+  const absl::Status status = lockstep::Run(std::get<lockstep::CoordinatorFlags>(parsed));
   if (status.ok()) return 0;
   std::fprintf(stderr, "lockstep-coordinator: %s\n", std::string(status.message()).c_str());
   return 1;

@@ -2,7 +2,6 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -11,7 +10,7 @@
 #include <thread>
 
 #include "absl/strings/ascii.h"
-#include "common/base/version.h"
+#include "common/flags/command_line.h"
 #include "common/logging/logging.h"
 #include "common/metrics/metrics_server.h"
 #include "common/net/address.h"
@@ -58,14 +57,14 @@ absl::Status CheckName(const std::string& name) {
       absl::StrCat("--name '", name, "': expected 1 to 63 letters, digits, '.', '-' or '_', such as node-1"));
 }
 
-struct Flags {
+struct WorkerFlags {
   Agent::Options agent;
   std::string metrics_listen = "127.0.0.1:7072";
   std::string log_level = "info";
   int ready_fd = -1;
 };
 
-absl::Status Check(const Flags& flags) {
+absl::Status Check(const WorkerFlags& flags) {
   RETURN_IF_ERROR(CheckName(flags.agent.name));
   RETURN_IF_ERROR(Annotate(ParseHostPort(flags.agent.coordinator).status(), "--coordinator"));
   std::error_code error;
@@ -91,7 +90,7 @@ int Fail(const absl::Status& status) {
   return 1;
 }
 
-int Main(const Flags& flags) {
+int Main(const WorkerFlags& flags) {
   if (absl::Status status = InitLogging("worker", flags.log_level); !status.ok()) return Fail(status);
   if (absl::Status status = Check(flags); !status.ok()) return Fail(status);
   ::signal(SIGPIPE, SIG_IGN);
@@ -127,7 +126,7 @@ int Main(const Flags& flags) {
 }  // namespace lockstep
 
 int main(int argc, char** argv) {
-  lockstep::Flags flags;
+  lockstep::WorkerFlags flags;
   lockstep::Agent::Options& agent = flags.agent;
   agent.host = lockstep::HostName();
   agent.name = agent.host;
@@ -135,33 +134,27 @@ int main(int argc, char** argv) {
   agent.data_dir = lockstep::DefaultDataDir();
   agent.slot.trainer.program = lockstep::BesideThisProgram("lockstep-trainer");
 
-  CLI::App app("lockstep-worker: offers this machine's devices to a lockstep coordinator and trains for it.");
-  app.footer(lockstep::kExamples);
-  app.add_option("--coordinator", agent.coordinator, "its gRPC address, HOST:PORT")->capture_default_str();
-  app.add_option("--name", agent.name, "unique on the coordinator; default: the host's name");
+  lockstep::CommandLine line("lockstep-worker",
+                             "Offers this machine's devices to a lockstep coordinator and trains for it.",
+                             lockstep::kExamples);
+  lockstep::Flags& takes = line.flags();
+  takes.Text("--coordinator", &agent.coordinator, "its gRPC address", "HOST:PORT");
+  takes.Text("--name", &agent.name, "unique on the coordinator; default: the host's name", "NAME");
   int threads_per_slot = 0;
-  app.add_option("--threads-per-slot", threads_per_slot,
-                 "threads that a trainer computes with; default: the cores divided by the slots. A job's "
-                 "bits do not depend on it")
-      ->check(CLI::Range(1, 1024));
-  app.add_option("--cpu-slots", agent.cpu_slots, "trainers on this machine; default: one per core")
-      ->check(CLI::Range(1, 1024));
-  app.add_option("--data-dir", agent.data_dir, "dataset cache and trainer logs")->capture_default_str();
-  app.add_option("--metrics-listen", flags.metrics_listen, "HOST:PORT for /metrics; empty: off")
-      ->capture_default_str();
-  app.add_option("--advertise-host", agent.slot.trainer.advertise_host,
-                 "address at which trainers of other workers reach those here")
-      ->capture_default_str();
-  app.add_option("--trainer", agent.slot.trainer.program, "trainer program; default: beside this one");
-  app.add_option("--ready-fd", flags.ready_fd,
-                 "descriptor that gets 'ready metrics=HOST:PORT' once registered");
-  app.add_option("--log-level", flags.log_level, "debug, info, warning, error or off")->capture_default_str();
-  app.set_version_flag("--version", lockstep::Version());
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  }
+  takes.Number("--threads-per-slot", &threads_per_slot, 1, 1024,
+               "threads that a trainer computes with; default: the cores divided by the slots. A job's bits "
+               "do not depend on it");
+  takes.Number("--cpu-slots", &agent.cpu_slots, 1, 1024, "trainers on this machine; default: one per core");
+  takes.Text("--data-dir", &agent.data_dir, "dataset cache and trainer logs", "DIR");
+  takes.Text("--metrics-listen", &flags.metrics_listen, "address of /metrics; empty: none", "HOST:PORT");
+  takes.Text("--advertise-host", &agent.slot.trainer.advertise_host,
+             "address at which trainers of other workers reach those here", "HOST");
+  takes.Text("--trainer", &agent.slot.trainer.program, "trainer program; default: beside this one",
+             "PROGRAM");
+  takes.Number("--ready-fd", &flags.ready_fd, 0, 1 << 20,
+               "descriptor that gets 'ready metrics=HOST:PORT' once registered");
+  takes.Text("--log-level", &flags.log_level, "debug, info, warning, error or off", "LEVEL");
+  if (const auto exit = line.Parse(argc, argv)) return lockstep::Leave(*exit);
   agent.slot.trainer.threads =
       threads_per_slot > 0
           ? threads_per_slot

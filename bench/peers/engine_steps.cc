@@ -20,10 +20,10 @@
 #include <string>
 #include <vector>
 
-#include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "common/checkpoint/safetensors.h"
+#include "common/flags/command_line.h"
 #include "common/numerics/philox.h"
 #include "common/spec/spec.h"
 #include "worker/engine/engine.h"
@@ -32,7 +32,7 @@
 namespace lockstep::engine {
 namespace {
 
-struct Flags {
+struct Arguments {
   std::string spec, task = "classification", weights, batches;
   std::vector<std::string> sets;
   int features = 1, outputs = 1, threads = 1, losses = 0;
@@ -65,7 +65,7 @@ absl::Status LoadWeights(const Model& model, const std::string& path, float* wei
 
 class Steps {
  public:
-  static absl::StatusOr<std::unique_ptr<Steps>> Make(const Flags& flags) {
+  static absl::StatusOr<std::unique_ptr<Steps>> Make(const Arguments& flags) {
     auto steps = std::unique_ptr<Steps>(new Steps(flags.threads));
     ASSIGN_OR_RETURN(steps->spec_, ReadSpec(flags.spec, flags.sets));
     RETURN_IF_ERROR(CompleteSpec(&steps->spec_));
@@ -156,7 +156,7 @@ class Steps {
   int64_t step_ = 0;
 };
 
-absl::Status Main(const Flags& flags) {
+absl::Status Main(const Arguments& flags) {
   ASSIGN_OR_RETURN(const std::unique_ptr<Steps> steps, Steps::Make(flags));
   std::string losses;
   for (int i = 0; i < flags.losses; ++i) {
@@ -189,19 +189,21 @@ absl::Status Main(const Flags& flags) {
 }  // namespace lockstep::engine
 
 int main(int argc, char** argv) {
-  lockstep::engine::Flags flags;
-  CLI::App app("engine_steps: training steps of one spec, for bench/peers/steps.");
-  app.add_option("spec", flags.spec)->required();
-  app.add_option("--features", flags.features);
-  app.add_option("--outputs", flags.outputs);
-  app.add_option("--task", flags.task);
-  app.add_option("--set", flags.sets);
-  app.add_option("--threads", flags.threads);
-  app.add_option("--seconds", flags.seconds);
-  app.add_option("--weights", flags.weights);
-  app.add_option("--batches", flags.batches);
-  app.add_option("--losses", flags.losses);
-  CLI11_PARSE(app, argc, argv);
+  lockstep::engine::Arguments flags;
+  lockstep::CommandLine line("engine_steps", "Training steps of one spec, for bench/peers/steps.");
+  lockstep::Flags& takes = line.flags();
+  takes.Positional("spec", &flags.spec, "the job's");
+  takes.Number("--features", &flags.features, 1, 1 << 30, "columns of a record");
+  takes.Number("--outputs", &flags.outputs, 1, 1 << 30, "classes, or numbers that are predicted");
+  takes.Text("--task", &flags.task, "as in the spec", "TASK");
+  takes.Texts("--set", &flags.sets, "another value for a field of the spec", "FIELD=VALUE");
+  takes.Number("--threads", &flags.threads, 1, 1024, "to compute with");
+  takes.Real("--seconds", &flags.seconds, 0, 86400, "how long to measure");
+  takes.Text("--weights", &flags.weights, "safetensors to start from", "FILE");
+  takes.Text("--batches", &flags.batches, "x.bin and y.bin, records instead of random ones", "DIR");
+  takes.Number("--losses", &flags.losses, 0, 1 << 30,
+               "print the losses of so many steps instead of the speed");
+  if (const auto exit = line.Parse(argc, argv)) return lockstep::Leave(*exit);
   const absl::Status status = lockstep::engine::Main(flags);
   if (status.ok()) return 0;
   std::fprintf(stderr, "engine_steps: %s\n", std::string(status.message()).c_str());

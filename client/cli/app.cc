@@ -16,67 +16,6 @@
 
 namespace lockstep {
 
-void Flags::Positional(const std::string& name, std::string* value, const std::string& help, bool required) {
-  app_->add_option(name, *value, help)->required(required)->type_name("");
-}
-
-void Flags::PositionalChoice(const std::string& name, std::string* value,
-                             const std::vector<std::string>& choices, const std::string& help) {
-  app_->add_option(name, *value, absl::StrCat(help, ": ", absl::StrJoin(choices, ", ")))
-      ->required()
-      ->check(CLI::IsMember(choices))
-      ->type_name(absl::StrJoin(choices, "|"))
-      ->option_text(absl::StrJoin(choices, "|"));
-}
-
-void Flags::Switch(const std::string& names, bool* value, const std::string& help) {
-  app_->add_flag(names, *value, help);
-}
-
-void Flags::Text(const std::string& names, std::string* value, const std::string& help,
-                 const std::string& placeholder) {
-  app_->add_option(names, *value, help)->type_name(placeholder)->option_text(placeholder);
-}
-
-void Flags::Choice(const std::string& names, std::string* value, const std::vector<std::string>& choices,
-                   const std::string& help) {
-  const std::string text = absl::StrJoin(choices, "|");
-  app_->add_option(names, *value, help)->check(CLI::IsMember(choices))->type_name(text)->option_text(text);
-}
-
-void Flags::Texts(const std::string& names, std::vector<std::string>* values, const std::string& help,
-                  const std::string& placeholder) {
-  // A callback for each value instead of a vector target, which would also split "[a, b]".
-  app_->add_option_function<std::string>(
-          names, [values](const std::string& value) { values->push_back(value); }, help)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->trigger_on_parse()
-      ->type_name(placeholder)
-      ->option_text(placeholder);
-}
-
-void Flags::Number(const std::string& names, int* value, int low, int high, const std::string& help) {
-  app_->add_option(names, *value, help)->check(CLI::Range(low, high))->type_name("N")->option_text("N");
-}
-
-void Flags::Real(const std::string& names, double* value, double low, double high, const std::string& help) {
-  app_->add_option(names, *value, help)->check(CLI::Range(low, high))->type_name("X")->option_text("X");
-}
-
-void Flags::Time(const std::string& names, absl::Duration* value, const std::string& help) {
-  app_->add_option_function<std::string>(
-          names,
-          [names, value](const std::string& text) {
-            if (!absl::ParseDuration(text, value) || *value < absl::ZeroDuration()) {
-              throw CLI::ValidationError(
-                  names, absl::StrCat("expected a duration such as 30s or 5m, got '", text, "'"));
-            }
-          },
-          help)
-      ->type_name("DURATION")
-      ->option_text("DURATION");
-}
-
 namespace {
 
 CommandTree TreeOf(const CLI::App& app) {

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "client/cli/flags.h"
 #include "client/cli/session.h"
 #include "common/base/status.h"
+#include "common/flags/flags.h"
 
 namespace lockstep {
 

@@ -35,10 +35,13 @@ target_compile_options(lockstep_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-pthre
 function(lockstep_precompiled name)
   file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/generated/${name}.cc CONTENT "")
   add_library(${name} OBJECT ${CMAKE_BINARY_DIR}/generated/${name}.cc)
-  target_link_libraries(${name} PRIVATE lockstep_flags protobuf::libprotobuf absl::status absl::strings absl::time absl::synchronization)
-  target_precompile_headers(${name} PRIVATE <algorithm> <filesystem> <functional> <map> <memory> <optional> <string> <vector>
-    <absl/status/status.h> <absl/strings/str_cat.h> <absl/strings/str_format.h> <absl/synchronization/mutex.h> <absl/time/time.h>
-    <google/protobuf/message.h> ${ARGN})
+  target_link_libraries(${name} PRIVATE lockstep_flags protobuf::libprotobuf absl::statusor absl::strings absl::time absl::synchronization)
+  target_precompile_headers(${name} PRIVATE <algorithm> <condition_variable> <deque> <filesystem> <fstream> <functional> <map> <memory>
+    <numeric> <optional> <set> <string> <thread> <vector>
+    <absl/status/statusor.h> <absl/strings/str_cat.h> <absl/strings/str_format.h> <absl/strings/str_join.h> <absl/strings/str_split.h>
+    <absl/synchronization/mutex.h> <absl/time/clock.h> <absl/time/time.h>
+    <google/protobuf/duration.pb.h> <google/protobuf/map_entry.h> <google/protobuf/map_field_inl.h> <google/protobuf/message.h>
+    <google/protobuf/timestamp.pb.h> ${ARGN})
 endfunction()
 lockstep_precompiled(lockstep_precompiled_library)
 lockstep_precompiled(lockstep_precompiled_test <gmock/gmock.h> <gtest/gtest.h>)
@@ -52,12 +55,17 @@ if(LOCKSTEP_UNITY)  # a source is not a header because another one includes it
   target_compile_options(lockstep_flags INTERFACE $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-subobject-linkage>)
 endif()
 
+# Compiles the sources of a library together, with the packages' headers already parsed.
+function(lockstep_together name)
+  target_precompile_headers(${name} REUSE_FROM lockstep_precompiled_library)
+  set_target_properties(${name} PROPERTIES UNITY_BUILD ${LOCKSTEP_UNITY} UNITY_BUILD_BATCH_SIZE 12)
+endfunction()
+
 function(lockstep_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
   target_link_libraries(${name} PUBLIC lockstep_flags ${ARG_DEPS})
-  target_precompile_headers(${name} REUSE_FROM lockstep_precompiled_library)
-  set_target_properties(${name} PROPERTIES UNITY_BUILD ${LOCKSTEP_UNITY} UNITY_BUILD_BATCH_SIZE 6)
+  lockstep_together(${name})
 endfunction()
 
 # Makes a library one that computes.
@@ -76,7 +84,8 @@ endfunction()
 function(lockstep_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;LABELS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
-  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests
+    UNITY_BUILD ${LOCKSTEP_UNITY} UNITY_BUILD_BATCH_SIZE 12)
   target_link_libraries(${name} PRIVATE lockstep_flags ${ARG_DEPS} GTest::gmock_main)
   target_compile_options(${name} PRIVATE ${lockstep_test_options})
   target_precompile_headers(${name} REUSE_FROM lockstep_precompiled_test)

@@ -18,7 +18,7 @@
 #include "common/checkpoint/checkpoint.h"
 #include "common/checkpoint/durable_file.h"
 
-namespace lockstep {
+namespace lockstep::checkpoint_fault_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -266,4 +266,4 @@ TEST_F(CheckpointFaultTest, ARealFullDiskLeavesThePreviousCheckpoint) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::checkpoint_fault_test

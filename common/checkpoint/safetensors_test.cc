@@ -8,7 +8,7 @@
 
 #include "absl/strings/match.h"
 
-namespace lockstep {
+namespace lockstep::safetensors_test {
 namespace {
 
 std::string TempFile(const std::string& name) { return testing::TempDir() + "/lockstep_safetensors_" + name; }
@@ -187,4 +187,4 @@ TEST(SafetensorsTest, MissingFileIsNotFound) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::safetensors_test

@@ -7,7 +7,7 @@
 #include "common/spec/spec.h"
 #include "common/spec/text_spec.h"
 
-namespace lockstep {
+namespace lockstep::graph_spec_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -198,4 +198,4 @@ TEST(CompleteGraph, ShapeIsNotThatOfTheImages) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::graph_spec_test

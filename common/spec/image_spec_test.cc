@@ -6,7 +6,7 @@
 
 #include "common/spec/spec.h"
 
-namespace lockstep {
+namespace lockstep::image_spec_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -104,4 +104,4 @@ TEST(CompleteInputShape, ShapeIsNotThatOfTheImages) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::image_spec_test

@@ -4,7 +4,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-namespace lockstep {
+namespace lockstep::sequence_model_spec_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -76,4 +76,4 @@ TEST(SequenceModelSpec, StepsAreNotTheRowsOfAnImage) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::sequence_model_spec_test

@@ -4,7 +4,7 @@
 
 #include "common/spec/spec.h"
 
-namespace lockstep {
+namespace lockstep::train_spec_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -127,4 +127,4 @@ INSTANTIATE_TEST_SUITE_P(
              "but dataset.task"}));
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::train_spec_test

@@ -20,23 +20,23 @@ std::string FreshFolder() {
   return path;
 }
 
-std::variant<Flags, Exit> Parse(std::vector<const char*> arguments) {
+std::variant<CoordinatorFlags, Exit> Parse(std::vector<const char*> arguments) {
   arguments.insert(arguments.begin(), "lockstep-coordinator");
   return ParseFlags(static_cast<int>(arguments.size()), arguments.data());
 }
 
 TEST(Flags, ArtifactsLieInTheDataFolderUnlessSaidOtherwise) {
   const auto parsed = Parse({"--data-dir", "/srv/a/../b"});
-  ASSERT_TRUE(std::holds_alternative<Flags>(parsed));
-  EXPECT_EQ(std::get<Flags>(parsed).data_dir, "/srv/b");
-  EXPECT_EQ(std::get<Flags>(parsed).artifact_root, "/srv/b/artifacts");
+  ASSERT_TRUE(std::holds_alternative<CoordinatorFlags>(parsed));
+  EXPECT_EQ(std::get<CoordinatorFlags>(parsed).data_dir, "/srv/b");
+  EXPECT_EQ(std::get<CoordinatorFlags>(parsed).artifact_root, "/srv/b/artifacts");
 }
 
 TEST(Flags, RelativeFoldersBecomeAbsolute) {
   const auto parsed = Parse({"--data-dir", "state", "--artifact-root", "artifacts"});
-  ASSERT_TRUE(std::holds_alternative<Flags>(parsed));
-  EXPECT_EQ(std::get<Flags>(parsed).data_dir, std::filesystem::current_path() / "state");
-  EXPECT_EQ(std::get<Flags>(parsed).artifact_root, std::filesystem::current_path() / "artifacts");
+  ASSERT_TRUE(std::holds_alternative<CoordinatorFlags>(parsed));
+  EXPECT_EQ(std::get<CoordinatorFlags>(parsed).data_dir, std::filesystem::current_path() / "state");
+  EXPECT_EQ(std::get<CoordinatorFlags>(parsed).artifact_root, std::filesystem::current_path() / "artifacts");
 }
 
 TEST(Flags, HelpAndVersionGoToStdoutAndSucceed) {
@@ -66,7 +66,7 @@ TEST(Flags, WrongUsageExitsWithTwoAndSaysWhatIsWrong) {
 }
 
 TEST(Exposure, AddressThatOthersCanReachNeedsInsecure) {
-  Flags flags;
+  CoordinatorFlags flags;
   EXPECT_TRUE(CheckExposure(flags).ok());
   flags.listen = "0.0.0.0:7070";
   const absl::Status status = CheckExposure(flags);
@@ -74,7 +74,7 @@ TEST(Exposure, AddressThatOthersCanReachNeedsInsecure) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("--insecure"));
   flags.insecure = true;
   EXPECT_TRUE(CheckExposure(flags).ok());
-  flags = Flags();
+  flags = CoordinatorFlags();
   flags.metrics_listen = "0.0.0.0:7071";
   EXPECT_FALSE(CheckExposure(flags).ok());
   flags.metrics_listen = "";

@@ -1,5 +1,5 @@
-// The coordinator's command line. Parsing decides nothing: it fills Flags, or says what to print and how to
-// exit.
+// The coordinator's command line. Parsing decides nothing: it fills CoordinatorFlags, or says what to print
+// and how to exit.
 #pragma once
 
 #include <string>
@@ -7,10 +7,11 @@
 
 #include "absl/time/time.h"
 #include "common/base/status.h"
+#include "common/flags/command_line.h"
 
 namespace lockstep {
 
-struct Flags {
+struct CoordinatorFlags {
   std::string data_dir;       // store, lock; default: $XDG_STATE_HOME/lockstep or ~/.local/state/lockstep
   std::string artifact_root;  // checkpoints and models; default: <data_dir>/artifacts
   std::string listen = "127.0.0.1:7070";
@@ -23,15 +24,9 @@ struct Flags {
   int quarantine_after = 3;  // failures of a worker within an hour; 0: never
 };
 
-struct Exit {
-  int code = 0;
-  std::string out;  // for stdout
-  std::string err;  // for stderr
-};
-
-std::variant<Flags, Exit> ParseFlags(int argc, const char* const* argv);
+std::variant<CoordinatorFlags, Exit> ParseFlags(int argc, const char* const* argv);
 
 // FAILED_PRECONDITION: an address that other machines can reach, without --insecure.
-absl::Status CheckExposure(const Flags& flags);
+absl::Status CheckExposure(const CoordinatorFlags& flags);
 
 }  // namespace lockstep

@@ -5,7 +5,7 @@
 
 #include <random>
 
-namespace lockstep {
+namespace lockstep::supervision_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -176,4 +176,4 @@ TEST(SuperviseTest, RandomSituationsKeepTheStateAndTheLiving) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::supervision_test

@@ -3,7 +3,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-namespace lockstep {
+namespace lockstep::outbox_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -131,4 +131,4 @@ TEST(OutboxTest, StatusesThatRegisterRepeatsAreNotSentAfterIt) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::outbox_test

@@ -11,7 +11,7 @@
 #include "worker/engine/reshape.h"
 #include "worker/engine/team.h"
 
-namespace lockstep::engine {
+namespace lockstep::engine::sequence_graph_test {
 namespace {
 
 constexpr int kShards = 3, kRows = 2, kOutputs = 4;
@@ -89,4 +89,4 @@ TEST(SequenceGraph, ShapesAreWrong) {
 }
 
 }  // namespace
-}  // namespace lockstep::engine
+}  // namespace lockstep::engine::sequence_graph_test

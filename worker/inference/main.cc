@@ -4,11 +4,11 @@
 // Exit codes: 0; 2: the arguments, or the prompt; 102: a file is not there; 1: anything else.
 #include <csignal>
 #include <cstdio>
+#include <limits>
 #include <string>
 #include <thread>
 
-#include "CLI/CLI.hpp"
-#include "common/base/version.h"
+#include "common/flags/command_line.h"
 #include "worker/engine/engine.h"
 #include "worker/inference/language_generator.h"
 
@@ -55,27 +55,33 @@ int Logits(const Arguments& arguments) {
 }  // namespace lockstep
 
 int main(int argc, char** argv) {
-  CLI::App app("lockstep-model: works with a trained model's folder. `lockstep generate` starts it.");
-  app.require_subcommand(1);
-  app.set_version_flag("--version", lockstep::Version());
+  using lockstep::Flags;
+  constexpr double kAny = std::numeric_limits<double>::max();
+  constexpr int kMost = std::numeric_limits<int>::max();
+  lockstep::CommandLine line("lockstep-model",
+                             "Works with a trained model's folder. `lockstep generate` starts it.");
   lockstep::Arguments arguments;
-  CLI::App* generate = app.add_subcommand("generate", "continues a prompt");
-  generate->add_option("FOLDER", arguments.folder)->required();
-  generate->add_option("--prompt", arguments.prompt)->required();
-  generate->add_option("--tokens", arguments.tokens);
-  generate->add_option("--temperature", arguments.sampling.temperature);
-  generate->add_option("--top-k", arguments.sampling.top_k);
-  generate->add_option("--top-p", arguments.sampling.top_p);
-  generate->add_option("--seed", arguments.sampling.seed);
-  generate->add_option("--tokenizer", arguments.tokenizer);
-  generate->add_option("--threads", arguments.threads);
-  CLI::App* logits =
-      app.add_subcommand("logits", "prints the model's output for the token after a prompt, a number a line");
-  logits->add_option("FOLDER", arguments.folder)->required();
-  logits->add_option("--prompt", arguments.prompt)->required();
-  logits->add_option("--tokenizer", arguments.tokenizer);
-  CLI11_PARSE(app, argc, argv);
+  Flags generate = line.Command("generate", "continues a prompt");
+  generate.Positional("FOLDER", &arguments.folder, "the model's");
+  generate.RequiredText("--prompt", &arguments.prompt, "what is continued", "TEXT");
+  generate.Number("--tokens", &arguments.tokens, std::numeric_limits<int64_t>::min(),
+                  std::numeric_limits<int64_t>::max(), "how many");
+  generate.Real("--temperature", &arguments.sampling.temperature, -kAny, kAny,
+                "0: always the likeliest token");
+  generate.Number("--top-k", &arguments.sampling.top_k, -kMost, kMost, "only among so many; 0: all");
+  generate.Real("--top-p", &arguments.sampling.top_p, -kAny, kAny,
+                "only among the likeliest that make this share");
+  generate.Number("--seed", &arguments.sampling.seed, uint64_t{0}, std::numeric_limits<uint64_t>::max(),
+                  "of the draws");
+  generate.Text("--tokenizer", &arguments.tokenizer, "its files, where they are not in FOLDER", "PATH");
+  generate.Number("--threads", &arguments.threads, 0, 1024, "0: one per core");
+  Flags logits =
+      line.Command("logits", "prints the model's output for the token after a prompt, a number a line");
+  logits.Positional("FOLDER", &arguments.folder, "the model's");
+  logits.RequiredText("--prompt", &arguments.prompt, "what the token follows", "TEXT");
+  logits.Text("--tokenizer", &arguments.tokenizer, "its files, where they are not in FOLDER", "PATH");
+  if (const auto exit = line.Parse(argc, argv)) return lockstep::Leave(*exit);
   std::signal(SIGPIPE, SIG_IGN);
   lockstep::engine::PrepareComputeThread();
-  return *logits ? lockstep::Logits(arguments) : lockstep::Generate(arguments);
+  return line.command() == "logits" ? lockstep::Logits(arguments) : lockstep::Generate(arguments);
 }

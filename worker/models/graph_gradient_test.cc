@@ -10,7 +10,7 @@
 #include "worker/engine/team.h"
 #include "worker/models/graph_job.h"
 
-namespace lockstep::engine {
+namespace lockstep::engine::graph_gradient_test {
 namespace {
 
 struct Case {
@@ -339,4 +339,4 @@ TEST(RandomGraphs, GradientDiffersAlongADirection) {
 }
 
 }  // namespace
-}  // namespace lockstep::engine
+}  // namespace lockstep::engine::graph_gradient_test

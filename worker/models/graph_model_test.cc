@@ -12,7 +12,7 @@
 #include "worker/engine/team.h"
 #include "worker/models/graph_job.h"
 
-namespace lockstep::engine {
+namespace lockstep::engine::graph_model_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -387,4 +387,4 @@ TEST(GraphModel, TextThatDoesNotFitIsTaken) {
 }
 
 }  // namespace
-}  // namespace lockstep::engine
+}  // namespace lockstep::engine::graph_model_test

@@ -11,7 +11,7 @@
 #include "worker/engine/team.h"
 #include "worker/models/test_job.h"
 
-namespace lockstep::engine {
+namespace lockstep::engine::image_models_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -343,4 +343,4 @@ TEST(ImageModels, ResNetsAreNotTorchvisions) {
 }
 
 }  // namespace
-}  // namespace lockstep::engine
+}  // namespace lockstep::engine::image_models_test

@@ -11,7 +11,7 @@
 #include "worker/engine/team.h"
 #include "worker/models/sequence_reference.h"
 
-namespace lockstep::engine {
+namespace lockstep::engine::sequence_gradient_test {
 namespace {
 
 constexpr int kShards = 4, kRowsPerShard = 2, kSteps = 5, kVocabulary = 11;
@@ -198,4 +198,4 @@ TEST_P(SequenceGradient, BitsDependOnTheThreads) {
 }
 
 }  // namespace
-}  // namespace lockstep::engine
+}  // namespace lockstep::engine::sequence_gradient_test

@@ -9,7 +9,7 @@
 #include "common/spec/complete_sequence_model.h"
 #include "worker/engine/engine.h"
 
-namespace lockstep::engine {
+namespace lockstep::engine::sequence_models_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -174,4 +174,4 @@ TEST(SequenceModels, PredictionDependsOnTheRowsBeside) {
 }
 
 }  // namespace
-}  // namespace lockstep::engine
+}  // namespace lockstep::engine::sequence_models_test

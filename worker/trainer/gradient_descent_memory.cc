@@ -4,11 +4,6 @@
 #include "worker/trainer/memory.h"
 
 namespace lockstep {
-namespace {
-
-constexpr double kMegabyte = 1e6;
-
-}  // namespace
 
 // Weights, the optimizer's state and what early stopping keeps, all of it twice on the rank that writes
 // checkpoints; this rank's node sums and the whole sum.

@@ -3,8 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "CLI/CLI.hpp"
-#include "common/base/version.h"
+#include "common/flags/command_line.h"
 #include "lockstep/v1/trainer.pb.h"
 #include "spdlog/sinks/stdout_sinks.h"
 #include "spdlog/spdlog.h"
@@ -14,17 +13,17 @@
 #include "worker/trainer/mailbox.h"
 
 int main(int argc, char** argv) {
-  CLI::App app(
-      "lockstep-trainer: computes for one device. lockstep-worker starts it; it speaks to it over an "
-      "inherited socket.");
+  lockstep::CommandLine line(
+      "lockstep-trainer",
+      "Computes for one device. lockstep-worker starts it; it speaks to it over an inherited socket.");
   int control_fd = -1, slot = 0;
   lockstep::TrainerLoop::Options options;
-  app.add_option("--control-fd", control_fd, "inherited socket to the agent")->required();
-  app.add_option("--slot", slot, "number of the device on this node");
-  app.add_option("--host", options.host, "address that other trainers can reach this one at");
-  app.add_option("--threads", options.threads, "threads to compute with")->check(CLI::Range(1, 1024));
-  app.set_version_flag("--version", lockstep::Version());
-  CLI11_PARSE(app, argc, argv);
+  lockstep::Flags& takes = line.flags();
+  takes.Number("--control-fd", &control_fd, 0, 1 << 20, "inherited socket to the agent");
+  takes.Number("--slot", &slot, 0, 1 << 20, "number of the device on this node");
+  takes.Text("--host", &options.host, "address that other trainers can reach this one at", "HOST");
+  takes.Number("--threads", &options.threads, 1, 1024, "threads to compute with");
+  if (const auto exit = line.Parse(argc, argv)) return lockstep::Leave(*exit);
 
   spdlog::set_default_logger(spdlog::stderr_logger_mt("trainer"));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);

@@ -11,8 +11,6 @@
 namespace lockstep {
 namespace {
 
-constexpr double kMegabyte = 1e6;
-
 // A number alone in a file; -1 where there is none ("max").
 int64_t NumberIn(const std::string& path) {
   std::ifstream file(path);

@@ -7,6 +7,8 @@
 
 namespace lockstep {
 
+inline constexpr double kMegabyte = 1e6;  // bytes
+
 // Bytes: what the machine has available, or less where a control group (a container) allows less.
 int64_t AvailableMemory();
 

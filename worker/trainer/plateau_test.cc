@@ -5,7 +5,7 @@
 #include <limits>
 #include <vector>
 
-namespace lockstep {
+namespace lockstep::plateau_test {
 namespace {
 
 v1::TrainSpec Spec(const std::string& metric, int patience, double factor, double min_factor) {
@@ -69,4 +69,4 @@ TEST(Plateau, ForeignStateIsTaken) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::plateau_test
