@@ -70,8 +70,8 @@ absl::StatusOr<std::vector<CheckpointInfo>> ListCheckpoints(
 // `skipped` gets one line per refused one.
 absl::StatusOr<CheckpointInfo> NewestWhole(const std::string& directory, std::vector<std::string>* skipped);
 
-// Deletes all but the newest `keep_last` and the newest with manifest.best; also leftover .tmp-* folders.
-// Returns what it removed.
+// Deletes all but the newest `keep_last` and the newest with manifest.best; also leftover .tmp-* folders, but
+// for those of a later step than the newest: other ranks may be writing them. Returns what it removed.
 absl::StatusOr<std::vector<std::string>> ApplyRetention(const std::string& directory, int keep_last);
 
 // Writes model.safetensors and `files` as a folder (same write order, with manifest.json); returns

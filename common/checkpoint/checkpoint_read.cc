@@ -8,6 +8,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 #include "common/checkpoint/checkpoint.h"
 #include "common/checkpoint/durable_file.h"
 #include "common/checkpoint/manifest.h"
@@ -161,7 +162,15 @@ absl::StatusOr<std::vector<std::string>> ApplyRetention(const std::string& direc
     return DiskError(error.value(), "read folder", directory);
   }
   if (!leftovers.empty()) RETURN_IF_ERROR(SyncDirectory(directory));
+  const int64_t newest = folders.empty() ? -1 : folders.front().first;
   for (const std::string& path : leftovers) {
+    // One of a later step may be under way, by other ranks.
+    int64_t step = 0;
+    absl::string_view name = absl::string_view(path).substr(directory.size() + 1);
+    if (absl::ConsumePrefix(&name, absl::StrCat(kTemporaryPrefix, kStepPrefix)) &&
+        absl::SimpleAtoi(name.substr(0, kStepDigits), &step) && step > newest) {
+      continue;
+    }
     RETURN_IF_ERROR(RemoveTree(path));
     if (!absl::StrContains(path, absl::StrCat(kTemporaryPrefix, "removed-"))) removed.push_back(path);
   }

@@ -261,11 +261,13 @@ TEST_F(CheckpointTest, NewestWholeSkipsTheDamagedAndSaysWhy) {
 
 TEST_F(CheckpointTest, RetentionKeepsTheNewestAndTheBestAndSweepsLeftovers) {
   for (const int64_t step : {1, 2, 3, 4, 5, 6}) MustWrite(step, step == 1 || step == 2);
-  fs::create_directories(directory_ + "/.tmp-step-000000000007/x");
+  fs::create_directories(directory_ + "/.tmp-step-000000000006-g4/x");
+  fs::create_directories(directory_ + "/.tmp-step-000000000007-g4/x");  // other ranks may be writing it
   const auto removed = ApplyRetention(directory_, 2);
   ASSERT_TRUE(removed.ok()) << removed.status();
-  EXPECT_THAT(*removed, ElementsAre(Path(4), Path(3), Path(1), directory_ + "/.tmp-step-000000000007"));
-  EXPECT_THAT(Names(directory_), ElementsAre("step-000000000002", "step-000000000005", "step-000000000006"));
+  EXPECT_THAT(*removed, ElementsAre(Path(4), Path(3), Path(1), directory_ + "/.tmp-step-000000000006-g4"));
+  EXPECT_THAT(Names(directory_), ElementsAre(".tmp-step-000000000007-g4", "step-000000000002",
+                                             "step-000000000005", "step-000000000006"));
   EXPECT_THAT(*ApplyRetention(directory_, 2), IsEmpty());
   EXPECT_EQ(ApplyRetention(directory_, 0).status().code(), absl::StatusCode::kInvalidArgument);
 }

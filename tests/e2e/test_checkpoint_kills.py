@@ -18,15 +18,19 @@ class Killed(Schedule):
         self.cluster_.wait_step(self.job, 200)
         self.folder = pathlib.Path(self.cluster_.checkpoints(self.job)[0]["path"]).parent
 
-    def in_the_middle_of_a_write(self, pids):
-        """Kills these once a checkpoint has its temporary folder. True: that one was still there when all were dead."""
+    def in_the_middle_of_a_write(self, pids, lead_lives=False):
+        """Kills these once a checkpoint has its temporary folder. True: that one was not whole, and never gets its name."""
         deadline = time.monotonic() + 60
         while not (unfinished := [name for name in os.listdir(self.folder) if name.startswith(".tmp-step-")]):
             self.assertLess(time.monotonic(), deadline, "no checkpoint was written")
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
         until(lambda: not any(pathlib.Path(f"/proc/{pid}").exists() for pid in pids), "the killed ones to be gone")
-        return any((self.folder / name).exists() for name in unfinished)
+        if not lead_lives:
+            return any((self.folder / name).exists() for name in unfinished)
+        # It gives up and removes the folder, or had every part already.
+        until(lambda: not any((self.folder / name).exists() for name in unfinished), "the lead to give up")
+        return not any((self.folder / name.removeprefix(".tmp-").rsplit("-", 1)[0]).exists() for name in unfinished)
 
     def everything_is_whole_at_the_end(self, unfinished):
         self.assertGreater(unfinished, 0, "no kill came in the middle of a write")
@@ -43,6 +47,20 @@ class Killed(Schedule):
             unfinished += self.in_the_middle_of_a_write(self.cluster_.trainers(writer))
             self.cluster_.lockstep("checkpoint", "verify", self.job)
             self.running_on(2)
+        self.everything_is_whole_at_the_end(unfinished)
+        self.no_checkpoint_was_read()
+
+    def test_a_rank_that_writes_a_part(self):
+        self.start(workers=3)
+        self.running_on(3)
+        unfinished = 0
+        for _ in range(3):
+            other = self.now()["members"][-1]["worker"]
+            unfinished += self.in_the_middle_of_a_write(self.cluster_.trainers(other), lead_lives=True)
+            self.cluster_.lockstep("checkpoint", "verify", self.job)
+            self.running_on(3)
+        newest = pathlib.Path(self.cluster_.checkpoints(self.job)[0]["path"])
+        self.assertGreater(len(list(newest.glob("optimizer-*.safetensors"))), 1, "one rank wrote all of it")
         self.everything_is_whole_at_the_end(unfinished)
         self.no_checkpoint_was_read()
 

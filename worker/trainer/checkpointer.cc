@@ -24,29 +24,37 @@ Checkpointer::~Checkpointer() {
   writer_.join();
 }
 
-void Checkpointer::MaybeWrite(Program& program) {
-  if (spec_.every_steps() > 0 && program.step() % spec_.every_steps() == 0) {
-    WaitIdle();
-    Enqueue(program, Verdict::kOpen);
-    return;
+void Checkpointer::Join(int64_t generation, int rank, int world) {
+  generation_ = generation;
+  rank_ = rank;
+  world_ = world;
+}
+
+bool Checkpointer::Due(const Program& program) {
+  if (spec_.every_steps() > 0 && (program.step() + 1) % spec_.every_steps() == 0) {
+    // One that is not confirmed yet will be in this step: Take waits for it.
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return (!pending_ && !writing_) || verdict_ == Verdict::kOpen; });
+    return true;
   }
   // The clock is read at most once per epoch by default, and never for a job that counts steps.
   const bool timed = spec_.has_every();
-  if (!timed && (spec_.every_steps() > 0 || !program.at_natural_boundary())) return;
-  const absl::Time now = absl::Now();
-  if (now - last_ < (timed ? FromProto(spec_.every()) : kDefaultPause)) return;
-  {
-    std::lock_guard lock(mutex_);
-    if (writing_ || pending_) return;  // a slow disk spaces checkpoints out; it does not slow training down
-  }
-  Enqueue(program, Verdict::kOpen);
+  if (!timed && (spec_.every_steps() > 0 || !program.next_is_natural_boundary())) return false;
+  if (absl::Now() - last_ < (timed ? FromProto(spec_.every()) : kDefaultPause)) return false;
+  std::lock_guard lock(mutex_);
+  return !writing_ && !pending_;  // a slow disk spaces checkpoints out; it does not slow training down
+}
+
+void Checkpointer::Take(Program& program) {
+  WaitIdle();
+  Enqueue(program, rank_ == 0 ? Role::kLead : Role::kPart, Verdict::kOpen);
 }
 
 absl::Status Checkpointer::WriteNow(Program& program) {
   Decide(Verdict::kConfirmed);
   WaitIdle();
   if (program.step() == last_written_step_) return absl::OkStatus();
-  Enqueue(program, Verdict::kConfirmed);
+  Enqueue(program, Role::kAlone, Verdict::kConfirmed);
   WaitIdle();
   std::lock_guard lock(mutex_);
   return last_status_;
@@ -62,14 +70,23 @@ void Checkpointer::Decide(Verdict verdict) {
   changed_.notify_all();
 }
 
-void Checkpointer::Enqueue(Program& program, Verdict verdict) {
+void Checkpointer::GiveUpOnOthers() {
+  std::lock_guard lock(mutex_);
+  gave_up_ = true;
+  changed_.notify_all();
+}
+
+void Checkpointer::Enqueue(Program& program, Role role, Verdict verdict) {
   last_ = absl::Now();
+  role_ = role;
+  place_ = {directory_, program.step(), absl::StrCat("g", generation_)};
   snapshot_.Clear();
-  program.TakeSnapshot(&snapshot_);
+  program.TakeSnapshot(role == Role::kAlone ? 0 : rank_, role == Role::kAlone ? 1 : world_, &snapshot_);
   std::lock_guard lock(mutex_);
   pending_ = true;
   verdict_ = verdict;
   copying_ = true;
+  gave_up_ = false;
   changed_.notify_all();
 }
 
@@ -96,38 +113,32 @@ void Checkpointer::Run() {
     copying_ = false;
     changed_.notify_all();
     changed_.wait(lock, [&] { return stopping_ || verdict_ != Verdict::kOpen; });
-    if (verdict_ != Verdict::kConfirmed) {
-      writing_ = false;
-      last_status_ = absl::AbortedError("the ranks did not confirm the state");
-      changed_.notify_all();
-      continue;
+    absl::Status status = absl::AbortedError("the ranks did not confirm the state");
+    if (verdict_ == Verdict::kConfirmed) {
+      lock.unlock();
+      status = Write();
+      lock.lock();
     }
-    lock.unlock();
-    const absl::Status status = Write();
-    lock.lock();
     writing_ = false;
     last_status_ = status;
-    if (status.ok()) last_written_step_ = snapshot_.content.manifest.step;
+    if (status.ok() && role_ != Role::kPart) last_written_step_ = snapshot_.content.manifest.step;
     changed_.notify_all();
   }
 }
 
 absl::Status Checkpointer::Write() {
-  const int64_t step = snapshot_.content.manifest.step;
-  absl::Status status;
-  for (const float value : snapshot_.first()) {
-    if (!std::isfinite(value)) {
-      status = absl::OutOfRangeError("the weights are not finite; the last good checkpoint is kept instead");
-      break;
-    }
-  }
+  const int64_t step = place_.step;
+  if (role_ == Role::kPart) return WritePart();
   const absl::Time start = absl::Now();
-  absl::StatusOr<CheckpointInfo> info = status.ok() ? WriteCheckpoint(directory_, snapshot_.content) : status;
+  const absl::StatusOr<CheckpointInfo> info = WriteAndCommit();
   if (!info.ok()) {
     spdlog::warn(
         "checkpoint of step {} was not written: {}; training goes on, earlier checkpoints are untouched",
         step, std::string(info.status().message()));
-    reporter_->CheckpointProblem(step, std::string(info.status().message()));
+    // A generation that broke is no fault of the disk's.
+    if (!absl::IsCancelled(info.status())) {
+      reporter_->CheckpointProblem(step, std::string(info.status().message()));
+    }
     return info.status();
   }
   const absl::Duration took = absl::Now() - start;
@@ -136,6 +147,50 @@ absl::Status Checkpointer::Write() {
     spdlog::warn("old checkpoints were not removed: {}", std::string(removed.status().message()));
   reporter_->Checkpoint(*info, removed.ok() ? *removed : std::vector<std::string>{}, took);
   return absl::OkStatus();
+}
+
+absl::Status Checkpointer::WritePart() {
+  if (snapshot_.part < 0) return absl::OkStatus();
+  const absl::Status status =
+      WriteCheckpointPart(place_, snapshot_.part, snapshot_.parts, snapshot_.content.optimizer);
+  if (!status.ok()) {
+    spdlog::warn("part {} of the checkpoint of step {} was not written: {}", snapshot_.part, place_.step,
+                 std::string(status.message()));
+  }
+  return status;
+}
+
+absl::StatusOr<CheckpointInfo> Checkpointer::WriteAndCommit() {
+  for (const float value : snapshot_.first()) {
+    if (!std::isfinite(value))
+      return absl::OutOfRangeError("the weights are not finite; the last good checkpoint is kept instead");
+  }
+  if (role_ == Role::kAlone) return WriteCheckpoint(directory_, snapshot_.content);
+  ASSIGN_OR_RETURN(LeadCheckpoint lead, LeadCheckpoint::Write(place_, snapshot_.content, snapshot_.parts));
+  const absl::Time since = absl::Now();
+  while (true) {
+    const bool over = GivesUp(since);  // before the look: what came until then counts
+    const absl::StatusOr<int> missing = lead.Missing();
+    if (missing.ok() && *missing == 0) return lead.Commit();
+    if (!missing.ok() || over) {
+      lead.Abandon();
+      RETURN_IF_ERROR(missing.status());
+      const absl::Duration waited = absl::Now() - since;
+      const std::string what = absl::StrCat(*missing, " of ", snapshot_.parts, " parts are not there");
+      if (waited < kPartsPatience)
+        return absl::CancelledError(absl::StrCat(what, ", and their ranks are gone"));
+      return absl::DeadlineExceededError(absl::StrCat(what, " after ", absl::FormatDuration(kPartsPatience),
+                                                      ": see the logs of the other ranks"));
+    }
+  }
+}
+
+// After kLook, or at once when something happens: will the parts not come any more?
+bool Checkpointer::GivesUp(absl::Time since) {
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, absl::ToChronoMilliseconds(kLook), [&] { return gave_up_; });
+  const absl::Duration waited = absl::Now() - since;
+  return gave_up_ || waited > kPartsPatience || (stopping_ && waited > kLastPatience);
 }
 
 }  // namespace lockstep

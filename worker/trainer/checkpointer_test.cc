@@ -36,6 +36,7 @@ class Constant : public Program {
   absl::Status Complete(float*) override { return absl::OkStatus(); }
   absl::Status Settle() override { return absl::OkStatus(); }
   bool at_natural_boundary() const override { return false; }
+  bool next_is_natural_boundary() const override { return false; }
   void FillProgress(v1::JobProgress*) const override {}
   std::vector<v1::MetricPoint> TakePoints() override { return {}; }
   v1::ModelSummary Summary() const override { return {}; }
@@ -43,12 +44,19 @@ class Constant : public Program {
   int64_t samples() const override { return 0; }
   uint64_t StepHash() const override { return 0; }
   uint64_t StateHash() override { return 0; }
-  void TakeSnapshot(Snapshot* snapshot) override {
+  // Rank 0 writes the state, and each further rank a tensor of its own.
+  void TakeSnapshot(int rank, int world, Snapshot* snapshot) override {
     snapshot->content.manifest.step = step_;
     const std::span<const float> all(state_);
     const size_t half = all.size() / 2;
     const float* data = snapshot->Add({all.first(half), all.subspan(half)});
-    snapshot->content.model = {{"state", DType::kF32, {static_cast<int64_t>(all.size())}, data}};
+    const std::vector<TensorView> tensors = {{rank == 0 ? "state" : absl::StrCat("state.", rank),
+                                              DType::kF32,
+                                              {static_cast<int64_t>(all.size())},
+                                              data}};
+    (rank == 0 ? snapshot->content.model : snapshot->content.optimizer) = tensors;
+    snapshot->part = rank - 1;
+    snapshot->parts = world - 1;
   }
   absl::Status Restore(const OpenedCheckpoint&, bool) override { return absl::OkStatus(); }
   std::vector<std::span<float>> StateBuffers() override { return {}; }
@@ -111,9 +119,10 @@ TEST_F(CheckpointerTest, HoldsTheStateOfItsStepThoughTheNextChangesIt) {
     Checkpointer checkpointer(spec_, directory_, reporter_.get());
     for (int64_t step = 1; step <= 5; ++step) {
       checkpointer.Confirm();
+      ASSERT_TRUE(checkpointer.Due(program_));
       checkpointer.AwaitCopy();
       program_.Become(step, static_cast<float>(step));
-      checkpointer.MaybeWrite(program_);
+      checkpointer.Take(program_);
     }
     checkpointer.Confirm();
     checkpointer.AwaitCopy();
@@ -127,12 +136,12 @@ TEST_F(CheckpointerTest, OneThatTheRanksDoNotConfirmIsNotWritten) {
     Checkpointer checkpointer(spec_, directory_, reporter_.get());
     for (int64_t step = 1; step <= 3; ++step) {
       program_.Become(step, static_cast<float>(step));
-      checkpointer.MaybeWrite(program_);
+      checkpointer.Take(program_);
       checkpointer.AwaitCopy();
       step == 2 ? checkpointer.Discard() : checkpointer.Confirm();
     }
     program_.Become(4, 4);
-    checkpointer.MaybeWrite(program_);  // and one that nobody said anything about
+    checkpointer.Take(program_);  // and one that nobody said anything about
   }
   const auto all = ListCheckpoints(directory_, nullptr);
   ASSERT_EQ(all->size(), 2u);
@@ -146,6 +155,54 @@ TEST_F(CheckpointerTest, NothingToWaitForWithoutACheckpoint) {
   program_.Become(3, 3);
   EXPECT_TRUE(checkpointer.WriteNow(program_).ok());
   EXPECT_EQ(ValueAt(3), 3);
+}
+
+TEST_F(CheckpointerTest, RanksWriteTheirPartsAndTheFirstCommits) {
+  for (const int world : {1, 2, 3}) {
+    std::vector<std::unique_ptr<Checkpointer>> ranks;
+    for (int rank = 0; rank < world; ++rank) {
+      ranks.push_back(std::make_unique<Checkpointer>(spec_, directory_, reporter_.get()));
+      ranks.back()->Join(world, rank, world);
+    }
+    program_.Become(world, static_cast<float>(world));
+    for (int rank = world - 1; rank >= 0; --rank) ranks[rank]->Take(program_);
+    for (int rank = world - 1; rank >= 0; --rank) ranks[rank]->Confirm();
+    ranks.clear();  // the first waits for the others' parts, which are theirs to finish
+    EXPECT_EQ(ValueAt(world), static_cast<float>(world));
+    const auto all = ListCheckpoints(directory_, nullptr);
+    ASSERT_TRUE(VerifyCheckpoint(all->front().path).ok());
+    const auto opened = OpenCheckpoint(all->front().path);
+    ASSERT_EQ(opened->optimizer.size(), static_cast<size_t>(world - 1));
+    for (int rank = 1; rank < world; ++rank) {
+      EXPECT_NE(opened->optimizer[rank - 1].Find(absl::StrCat("state.", rank)), nullptr);
+    }
+  }
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory_)) {
+    EXPECT_NE(entry.path().filename().string().front(), '.') << entry.path();
+  }
+}
+
+TEST_F(CheckpointerTest, PartsThatNeverComeAreGivenUpWhenTheGenerationBreaks) {
+  Checkpointer first(spec_, directory_, reporter_.get()), second(spec_, directory_, reporter_.get());
+  first.Join(1, 0, 3);
+  second.Join(1, 1, 3);  // and the third has died
+  program_.Become(7, 7);
+  first.Take(program_);
+  second.Take(program_);
+  first.Confirm();
+  second.Confirm();
+  first.GiveUpOnOthers();
+  first.Join(2, 0, 2);
+  second.Join(2, 1, 2);
+  ASSERT_TRUE(first.Due(program_)) << "and does not wait for them";
+  EXPECT_TRUE(ListCheckpoints(directory_, nullptr)->empty());
+  program_.Become(8, 8);
+  first.Take(program_);
+  second.Take(program_);
+  first.Confirm();
+  second.Confirm();
+  EXPECT_TRUE(first.Due(program_));
+  EXPECT_EQ(ValueAt(8), 8);
 }
 
 TEST_F(CheckpointerTest, AStateThatIsNotFiniteIsNotWritten) {

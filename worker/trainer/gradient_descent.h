@@ -19,6 +19,7 @@
 #include "worker/trainer/evaluation.h"
 #include "worker/trainer/plateau.h"
 #include "worker/trainer/program.h"
+#include "worker/trainer/shares.h"
 
 namespace lockstep {
 
@@ -31,7 +32,10 @@ class GradientDescent : public Program {
 
   int logical_shards() const override { return train().logical_shards() * train().accumulation(); }
   size_t reduction_size() const override { return static_cast<size_t>(model_->gradient_size()); }
-  size_t loop_flags_offset() const override { return model_->flat_size() + engine::kLoopFlags; }
+  size_t loop_flags_offset() const override {
+    static_assert(engine::kLoopFlags + kLoopFlags <= engine::kStats);
+    return model_->flat_size() + engine::kLoopFlags;
+  }
   absl::Status Form(Collective* collective, ShardRange shards) override;
   int64_t step() const override { return step_; }
   bool done() const override { return step_ >= total_steps_ || stopped_early_; }
@@ -41,6 +45,7 @@ class GradientDescent : public Program {
   absl::Status Complete(float* sums) override;
   absl::Status Settle() override;
   bool at_natural_boundary() const override { return step_ % validate_every_ == 0; }
+  bool next_is_natural_boundary() const override { return (step_ + 1) % validate_every_ == 0; }
   void FillProgress(v1::JobProgress* progress) const override;
   std::vector<v1::MetricPoint> TakePoints() override { return std::exchange(points_, {}); }
   v1::ModelSummary Summary() const override;
@@ -49,7 +54,7 @@ class GradientDescent : public Program {
   // Of the weights: what else the state holds comes to light in them after the next step.
   uint64_t StepHash() const override;
   uint64_t StateHash() override;
-  void TakeSnapshot(Snapshot* snapshot) override;
+  void TakeSnapshot(int rank, int world, Snapshot* snapshot) override;
   absl::Status Restore(const OpenedCheckpoint& checkpoint, bool weights_only) override;
   std::vector<std::span<float>> StateBuffers() override;
   std::string StateValues() const override;
@@ -71,6 +76,14 @@ class GradientDescent : public Program {
   void LogEpoch(int64_t epoch);
   absl::Status NonFinite(double loss, float norm);
   CheckpointManifest Manifest() const;
+  // What a checkpoint holds beside the weights, tensor by tensor, and who writes which.
+  struct Saved {
+    std::string prefix;  // of its name
+    const engine::Parameter* parameter;
+    const float* flat;
+  };
+  std::vector<Saved> SavedBesideTheWeights() const;
+  Shares SharesOf(const std::vector<Saved>& saved, int world) const;
   absl::StatusOr<std::string> WriteResult(const std::string& model_directory, const v1::TrainResult& result,
                                           const std::vector<float>& shipped,
                                           CheckpointManifest manifest) const;

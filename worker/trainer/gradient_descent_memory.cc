@@ -5,15 +5,21 @@
 
 namespace lockstep {
 
-// Weights, the optimizer's state and what early stopping keeps, all of it twice on the rank that writes
-// checkpoints; this rank's node sums and the whole sum.
+// Weights, the optimizer's state and what early stopping keeps; this rank's node sums and the whole sum; and
+// the copy of what this rank writes of a checkpoint.
 int64_t GradientDescent::StateBytes() const {
   const auto nodes = static_cast<int64_t>(MaximalNodes(logical_shards(), shards_).size());
   const auto states = static_cast<int64_t>(optimizer_->state().size());
-  const int64_t saved = 1 + states + (best_weights_.empty() ? 0 : 1) + (average_.empty() ? 0 : 1);
-  const int64_t copies =
-      saved * (collective_->rank() == 0 ? 2 : 1) + nodes + (collective_->world() > 1 ? 1 : 0);
-  return copies * model_->flat_size() * static_cast<int64_t>(sizeof(float));
+  const int64_t copies = 1 + states + (best_weights_.empty() ? 0 : 1) + (average_.empty() ? 0 : 1) + nodes +
+                         (collective_->world() > 1 ? 1 : 0);
+  const std::vector<Saved> saved = SavedBesideTheWeights();
+  const Shares shares = SharesOf(saved, collective_->world());
+  const bool first = collective_->rank() == 0;  // which writes all of it when the job pauses
+  int64_t copied = first ? model_->flat_size() : 0;
+  for (size_t i = 0; i < saved.size(); ++i) {
+    if (first || shares.owner[i] == collective_->rank()) copied += saved[i].parameter->size;
+  }
+  return (copies * model_->flat_size() + copied) * static_cast<int64_t>(sizeof(float));
 }
 
 absl::Status GradientDescent::CheckMemory(const engine::ExecutorOptions& options) const {

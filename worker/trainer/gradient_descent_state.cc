@@ -151,21 +151,45 @@ uint64_t GradientDescent::StateHash() {
   return hash;
 }
 
-void GradientDescent::TakeSnapshot(Snapshot* snapshot) {
-  CheckpointContent& content = snapshot->content;
-  content.manifest = Manifest();
-  content.files = {{"spec.yaml", SpecToYaml(assignment_.spec())},
-                   {"preprocessing.json", dataset_->PreprocessingJson()},
-                   {kLedgerName, ledger_.ToText()}};
+std::vector<GradientDescent::Saved> GradientDescent::SavedBesideTheWeights() const {
   const Parameters all = All(*model_);
-  AddTensors(all, "", weights_.data(), snapshot, &content.model);
+  std::vector<Saved> saved;
+  const auto add = [&saved](const Parameters& parameters, const std::string& prefix, const float* flat) {
+    for (const engine::Parameter* parameter : parameters) saved.push_back({prefix, parameter, flat});
+  };
   for (const engine::Optimizer::State& state : optimizer_->state()) {
-    AddTensors(Of(*model_, state), absl::StrCat(state.name, "."), state.data, snapshot, &content.optimizer);
+    add(Of(*model_, state), absl::StrCat(state.name, "."), state.data);
   }
-  if (!average_.empty()) AddTensors(all, "ema.", average_.data(), snapshot, &content.optimizer);
-  if (!best_weights_.empty()) {
-    AddTensors(all, "best.", best_weights_.data(), snapshot, &content.optimizer);
+  if (!average_.empty()) add(all, "ema.", average_.data());
+  if (!best_weights_.empty()) add(all, "best.", best_weights_.data());
+  return saved;
+}
+
+Shares GradientDescent::SharesOf(const std::vector<Saved>& saved, int world) const {
+  constexpr auto kFloat = static_cast<int64_t>(sizeof(float));
+  std::vector<int64_t> bytes;
+  for (const Saved& tensor : saved) bytes.push_back(tensor.parameter->size * kFloat);
+  return ShareOut(model_->flat_size() * kFloat, bytes, world);
+}
+
+void GradientDescent::TakeSnapshot(int rank, int world, Snapshot* snapshot) {
+  CheckpointContent& content = snapshot->content;
+  content.manifest.step = step_;
+  if (rank == 0) {
+    content.manifest = Manifest();
+    content.files = {{"spec.yaml", SpecToYaml(assignment_.spec())},
+                     {"preprocessing.json", dataset_->PreprocessingJson()},
+                     {kLedgerName, ledger_.ToText()}};
+    AddTensors(All(*model_), "", weights_.data(), snapshot, &content.model);
   }
+  const std::vector<Saved> saved = SavedBesideTheWeights();
+  const Shares shares = SharesOf(saved, world);
+  for (size_t i = 0; i < saved.size(); ++i) {
+    if (shares.owner[i] != rank) continue;
+    AddTensors({saved[i].parameter}, saved[i].prefix, saved[i].flat, snapshot, &content.optimizer);
+  }
+  snapshot->part = shares.part[rank];
+  snapshot->parts = shares.parts;
 }
 
 absl::Status GradientDescent::Restore(const OpenedCheckpoint& checkpoint, bool weights_only) {

@@ -23,7 +23,8 @@ double SecondsBetween(Clock::time_point from, Clock::time_point to) {
 }
 
 // The loop's numbers in each reduction: how many ranks wish it.
-enum Flag { kChangeOver = 0, kPause = 1, kCancel = 2, kReplica = 3 };
+// kTake: rank 0 alone, a checkpoint after this step.
+enum Flag { kChangeOver = 0, kPause = 1, kCancel = 2, kTake = 3, kReplica = 4 };
 static_assert(kReplica + kReplicaFlags <= Program::kLoopFlags);
 
 // The collective's way of saying that this generation cannot go on, whatever the reason. Programs do not use
@@ -85,6 +86,7 @@ absl::Status TrainerLoop::RunProgram() {
     const absl::StatusOr<Outcome> outcome = RunGeneration();
     if (!outcome.ok()) {
       if (!IsInterruption(outcome.status())) return outcome.status();
+      if (checkpointer_) checkpointer_->GiveUpOnOthers();
       LeaveGeneration();
       if (AwaitNextGeneration(outcome.status())) {
         TakeNextGeneration();
@@ -99,12 +101,14 @@ absl::Status TrainerLoop::RunProgram() {
       TakeNextGeneration();
       continue;
     } else {
-      if (*outcome == Outcome::kPaused && checkpointer_) {
+      if (*outcome == Outcome::kPaused && assignment_.rank() == 0) {
         RETURN_IF_ERROR(Annotate(checkpointer_->WriteNow(*program_),
                                  "the job was to pause but its checkpoint could not be written"));
       }
       reporter_.Step(*program_, times_, /*flush=*/true);
     }
+    LeaveGeneration();
+    checkpointer_.reset();  // what is being written is waited for: the process may be killed after its end
     reporter_.Status(v1::ASSIGNMENT_STATE_STOPPED, program_->step(), "stopped as ordered");
     return absl::OkStatus();
   }
@@ -114,7 +118,10 @@ absl::StatusOr<TrainerLoop::Outcome> TrainerLoop::RunGeneration() {
   RETURN_IF_ERROR(FormGeneration());
   RETURN_IF_ERROR(program_->Settle());  // which the generation before may not have come to
   ASSIGN_OR_RETURN(const Outcome outcome, StepUntilBoundary());
-  if (outcome == Outcome::kDone || outcome == Outcome::kPaused) RETURN_IF_ERROR(CheckReplicas());
+  if (outcome == Outcome::kDone || outcome == Outcome::kPaused) {
+    RETURN_IF_ERROR(CheckReplicas());
+    checkpointer_->Confirm();
+  }
   if (outcome == Outcome::kDone) RETURN_IF_ERROR(Finish());
   return outcome;
 }
@@ -164,7 +171,15 @@ absl::Status TrainerLoop::FormGeneration() {
                      reporter_.Rendezvous(mine);
                      return mailbox_->WaitForRendezvous(generation);
                    }));
-  mailbox_->Watch(generation, [collective = collective_.get()] { collective->Abort(); });
+  if (!checkpointer_) {
+    checkpointer_ =
+        std::make_unique<Checkpointer>(assignment_.spec().checkpoint(), CheckpointDirectory(), &reporter_);
+  }
+  checkpointer_->Join(generation, options.rank, options.world);
+  mailbox_->Watch(generation, [collective = collective_.get(), checkpointer = checkpointer_.get()] {
+    collective->Abort();
+    checkpointer->GiveUpOnOthers();  // this rank may be waiting for them
+  });
   const ShardRange range = ShardsOfRank(shards, options.world, options.rank);
   nodes_ = MaximalNodes(shards, range).size();
   node_sums_.assign(nodes_ * options.n, 0.0f);
@@ -172,11 +187,6 @@ absl::Status TrainerLoop::FormGeneration() {
   AwaitCopy();
   RETURN_IF_ERROR(ShareState());
   RETURN_IF_ERROR(program_->Form(collective_.get(), range));
-  if (options.rank != 0) checkpointer_.reset();
-  if (options.rank == 0 && !checkpointer_) {
-    checkpointer_ =
-        std::make_unique<Checkpointer>(assignment_.spec().checkpoint(), CheckpointDirectory(), &reporter_);
-  }
   return absl::OkStatus();
 }
 
@@ -277,7 +287,10 @@ absl::StatusOr<TrainerLoop::Outcome> TrainerLoop::StepUntilBoundary() {
   float* const sums = sums_.empty() ? node_sums_.data() : sums_.data();
   const float* agreed = sums + program_->loop_flags_offset();
   while (!program_->done()) {
+    const Clock::time_point begin = Clock::now();
+    const bool due = assignment_.rank() == 0 && checkpointer_->Due(*program_);
     const Clock::time_point start = Clock::now();
+    times_.checkpoint += SecondsBetween(begin, start);
     pulse_.Begin();
     program_->Contribute(node_sums_.data());
     pulse_.End();
@@ -286,6 +299,7 @@ absl::StatusOr<TrainerLoop::Outcome> TrainerLoop::StepUntilBoundary() {
     flags[kChangeOver] = leaves || mailbox_->HasAssignmentAbove(assignment_.generation()) ? 1.0f : 0.0f;
     flags[kPause] = stop == v1::Stop::MODE_PAUSE ? 1.0f : 0.0f;
     flags[kCancel] = stop == v1::Stop::MODE_CANCEL ? 1.0f : 0.0f;
+    flags[kTake] = due ? 1.0f : 0.0f;
     const bool compares = !sums_.empty() && assignment_.world() <= kMostComparedRanks;
     const uint64_t hash = compares ? program_->StepHash() : 0;
     if (compares) PutReplicaHash(hash, flags + kReplica);
@@ -293,9 +307,9 @@ absl::StatusOr<TrainerLoop::Outcome> TrainerLoop::StepUntilBoundary() {
     if (!sums_.empty()) RETURN_IF_ERROR(collective_->OrderedSum(node_sums_.data(), sums_.data()));
     const Clock::time_point summed = Clock::now();
     if (compares && !ReplicasAgree(agreed + kReplica, assignment_.world())) return NameCorruptReplica(hash);
-    if (checkpointer_) checkpointer_->Confirm();
+    checkpointer_->Confirm();
     const bool change_over = agreed[kChangeOver] == static_cast<float>(assignment_.world());
-    const bool pause = agreed[kPause] > 0, cancel = agreed[kCancel] > 0;
+    const bool pause = agreed[kPause] > 0, cancel = agreed[kCancel] > 0, take = agreed[kTake] > 0;
     AwaitCopy();
     const Clock::time_point copied = Clock::now();
     RETURN_IF_ERROR(program_->Complete(sums));
@@ -303,14 +317,18 @@ absl::StatusOr<TrainerLoop::Outcome> TrainerLoop::StepUntilBoundary() {
     const Clock::time_point completed = Clock::now();
     times_.compute += SecondsBetween(start, computed) + SecondsBetween(copied, completed);
     times_.communication += SecondsBetween(computed, summed);
-    if (checkpointer_ && !program_->done()) {
-      checkpointer_->MaybeWrite(*program_);
+    if (take && !program_->done()) {
+      checkpointer_->Take(*program_);
       times_.checkpoint += SecondsBetween(completed, Clock::now());
     }
     reporter_.Step(*program_, times_, /*flush=*/false);
     if (program_->done()) break;
     if (cancel) return Outcome::kStopped;
     if (pause) return Outcome::kPaused;
+    if (change_over && take) {  // who leaves now has no further step to confirm it in
+      RETURN_IF_ERROR(CheckReplicas());
+      checkpointer_->Confirm();
+    }
     if (change_over) return leaves ? Outcome::kStopped : Outcome::kNextGeneration;
   }
   return Outcome::kDone;
@@ -318,7 +336,7 @@ absl::StatusOr<TrainerLoop::Outcome> TrainerLoop::StepUntilBoundary() {
 
 absl::Status TrainerLoop::Finish() {
   reporter_.Step(*program_, times_, /*flush=*/true);
-  if (checkpointer_) {
+  if (assignment_.rank() == 0) {
     // The final checkpoint is a convenience (`from:` this job); the model below is the job's result.
     (void)checkpointer_->WriteNow(*program_);
   }

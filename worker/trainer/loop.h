@@ -81,7 +81,7 @@ class TrainerLoop {
   bool corrupt_ = false;      // this rank's state differs from the others'
   bool holds_state_ = false;  // not yet for a newcomer, until a peer has given it
   std::unique_ptr<Collective> collective_;
-  std::unique_ptr<Checkpointer> checkpointer_;  // rank 0 only
+  std::unique_ptr<Checkpointer> checkpointer_;  // from the first generation on
   std::vector<float> node_sums_, sums_;         // sums_ is empty where one rank holds the whole sum
   size_t nodes_ = 0;
   StepTimes times_;

@@ -35,7 +35,7 @@ class Program {
   // Floats summed over the shards in each step.
   virtual size_t reduction_size() const = 0;
   // Where in those floats the loop may put `kLoopFlags` numbers of its own (loop.cc).
-  static constexpr int kLoopFlags = 19;
+  static constexpr int kLoopFlags = 20;
   virtual size_t loop_flags_offset() const = 0;
 
   // A generation has formed: this rank works on `shards` from now on. `collective` lives until the next Form.
@@ -56,6 +56,8 @@ class Program {
   virtual absl::Status Settle() = 0;
   // Did the last step end a unit (an epoch) after which a checkpoint is natural?
   virtual bool at_natural_boundary() const = 0;
+  // Will the next one?
+  virtual bool next_is_natural_boundary() const = 0;
 
   // Where training stands, for people: all fields but the times. Metric points since the last call. Seconds
   // spent waiting for input so far.
@@ -72,8 +74,9 @@ class Program {
   virtual uint64_t StateHash() = 0;
 
   // State to save, to restore, and to hand to newcomers: flat buffers of the same sizes on each rank, plus a
-  // few named values. The snapshot, which is empty, still reads the state later: see snapshot.h.
-  virtual void TakeSnapshot(Snapshot* snapshot) = 0;
+  // few named values. The snapshot, which is empty, gets what rank `rank` of `world` writes, and still reads
+  // the state later: see snapshot.h.
+  virtual void TakeSnapshot(int rank, int world, Snapshot* snapshot) = 0;
   virtual absl::Status Restore(const OpenedCheckpoint& checkpoint, bool weights_only) = 0;
   virtual std::vector<std::span<float>> StateBuffers() = 0;
   virtual std::string StateValues() const = 0;

@@ -6,6 +6,8 @@ namespace lockstep {
 
 void Snapshot::Clear() {
   content = CheckpointContent();
+  part = -1;
+  parts = 0;
   used_ = 0;
 }
 

@@ -1,6 +1,6 @@
-// A program's state on its way to a checkpoint. Taking it costs a step nothing: the state is copied by the
-// thread that writes it, while the next step's gradient is computed, which only reads the state. Whoever
-// changes the state waits until Copy has returned (Checkpointer::AwaitCopy).
+// A rank's share of a program's state on its way to a checkpoint. Taking it costs a step nothing: the state
+// is copied by the thread that writes it, while the next step's gradient is computed, which only reads the
+// state. Whoever changes the state waits until Copy has returned (Checkpointer::AwaitCopy).
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,11 @@ namespace lockstep {
 
 class Snapshot {
  public:
-  CheckpointContent content;  // its tensors' data are there once Copy has returned
+  // Its tensors' data are there once Copy has returned. Of rank 0 everything but the optimizer's tensors of
+  // others, of another rank those of its own and the step.
+  CheckpointContent content;
+  int part = -1;  // which of the optimizer's files this rank writes; -1: none
+  int parts = 0;
 
   // Forgets what it holds and keeps the room for the next one of the same program: memory that is new has to
   // be found and cleared by the kernel as well.
@@ -24,7 +28,7 @@ class Snapshot {
   const float* Add(const std::vector<std::span<const float>>& sources);
   void Copy();
 
-  // What was added first; REQUIRES: Copy has returned.
+  // What was added first; REQUIRES: Copy has returned, and something was added.
   std::span<const float> first() const { return {pieces_.front().room.get(), pieces_.front().size}; }
 
  private:
