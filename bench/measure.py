@@ -27,15 +27,9 @@ def job_steps_per_second(job):
     return (int(job["progress"]["step"]) - 1) / since(job, "startedAt", "finishedAt")
 
 
-def run_digits(binaries, output, workers, epochs=None, seed=None, further=()):
-    """`lockstep run examples/digits.yaml`; returns (job, wall seconds). With `epochs`: that long, no early stop, and no
-    checkpoint but the last, as the peers' loops write none."""
-    settings = list(further)
-    if epochs is not None:
-        settings += [f"train.epochs={epochs}", f"train.early_stopping.patience={epochs}", "checkpoint.every=3600s"]
-    if seed is not None:
-        settings.append(f"seed={seed}")
-    command = [str(pathlib.Path(binaries) / "lockstep"), "run", str(REPOSITORY / "examples" / "digits.yaml"), "--workers",
+def run_example(binaries, name, output, workers, settings):
+    """`lockstep run examples/NAME.yaml`; returns (job, wall seconds)."""
+    command = [str(pathlib.Path(binaries) / "lockstep"), "run", str(REPOSITORY / "examples" / f"{name}.yaml"), "--workers",
                str(workers), "--output", str(output), "-o", "json"]
     for setting in settings:
         command += ["--set", setting]
@@ -45,3 +39,14 @@ def run_digits(binaries, output, workers, epochs=None, seed=None, further=()):
     if done.returncode != 0:
         sys.exit(f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
     return json.loads(done.stdout), wall
+
+
+def run_digits(binaries, output, workers, epochs=None, seed=None, further=()):
+    """`lockstep run examples/digits.yaml`; returns (job, wall seconds). With `epochs`: that long, no early stop, and no
+    checkpoint but the last, as the peers' loops write none."""
+    settings = list(further)
+    if epochs is not None:
+        settings += [f"train.epochs={epochs}", f"train.early_stopping.patience={epochs}", "checkpoint.every=3600s"]
+    if seed is not None:
+        settings.append(f"seed={seed}")
+    return run_example(binaries, "digits", output, workers, settings)
