@@ -4,16 +4,16 @@
 //   dz[r][c]     = (softmax(z[r])[c] - (c == label)) * scale
 //   correct[r]   = 1 if the first largest logit is the label's, else 0
 //
-// With label smoothing s (Szegedy et al. 2016; CPU) the target is (1 - s) onehot + s / classes, so that
+// With label smoothing s (Szegedy et al. 2016) the target is (1 - s) onehot + s / classes, so that
 //
 //   loss[r]      = log(sum_c exp(z[r][c] - max)) - (1 - s) (z[r][label] - max) - s / classes * sum_c (z[r][c]
 //   - max)
 //
-// A label of -1 (CPU) means that the row is ignored: loss, gradient and correct are 0.
+// A label of -1 means that the row is ignored: loss, gradient and correct are 0.
 //
 // Shapes: logits (rows, classes), overwritten with dz; labels, losses, correct (rows). Each row alone decides
-// its bits: the sum of exponentials runs over 16 fixed lanes (class mod 16), which are then added pairwise. A
-// NaN logit makes its row NaN, losses included. REQUIRES: -1 <= label < classes.
+// its bits: on the CPU the sum of exponentials runs over 16 fixed lanes (class mod 16), which are then added
+// pairwise. A NaN logit makes its row NaN, losses included. REQUIRES: -1 <= label < classes.
 #pragma once
 
 #include <cstdint>

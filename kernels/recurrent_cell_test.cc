@@ -2,33 +2,13 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
-#include <functional>
 #include <vector>
 
+#include "kernels/recurrent_cell_for_test.h"
 #include "kernels/test_support.h"
 
 namespace lockstep::kernels::recurrent_cell_test {
 namespace {
-
-double Sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
-
-// One unit of a cell in double: PyTorch's equations.
-struct Lstm {
-  double c, h;
-};
-Lstm LstmUnit(const double (&a)[4], double c_before) {
-  const double c = Sigmoid(a[1]) * c_before + Sigmoid(a[0]) * std::tanh(a[2]);
-  return {c, Sigmoid(a[3]) * std::tanh(c)};
-}
-double GruUnit(const double (&x)[3], const double (&h)[3], double h_before) {
-  const double r = Sigmoid(x[0] + h[0]), z = Sigmoid(x[1] + h[1]), n = std::tanh(x[2] + r * h[2]);
-  return (1 - z) * n + z * h_before;
-}
-
-double Slope(const std::function<double(double)>& f, double at) {
-  return (f(at + 1e-5) - f(at - 1e-5)) / 2e-5;
-}
 
 constexpr int64_t kRows = 3, kHidden = 19, kSteps = 2;
 constexpr RecurrentCell kLstm{kHidden, 4 * kHidden, 4 * kHidden, kSteps* kHidden};
@@ -59,11 +39,13 @@ TEST(RecurrentCell, LstmDiffersFromFloat64OrFiniteDifference) {
         }
         const int64_t at = r * kSteps * kHidden + j;
         const double c_before = first ? 0.0 : c[at];
-        const Lstm unit = LstmUnit(a, c_before);
+        const LstmState unit = LstmUnit(a, c_before);
         EXPECT_NEAR(c[at + kHidden], unit.c, 2e-6);
         EXPECT_NEAR(h[at + kHidden], unit.h, 2e-6);
         const double dh = double{dy[at + kHidden]} + next[r * kHidden + j];
-        const auto loss = [&](const Lstm& out) { return dh * out.h + dc_after[r * kHidden + j] * out.c; };
+        const auto loss = [&](const LstmState& out) {
+          return dh * out.h + dc_after[r * kHidden + j] * out.c;
+        };
         for (int g = 0; g < 4; ++g) {
           const double slope = Slope(
               [&](double value) {

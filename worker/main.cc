@@ -8,13 +8,17 @@
 #include <filesystem>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "common/flags/command_line.h"
 #include "common/logging/logging.h"
 #include "common/metrics/metrics_server.h"
 #include "common/net/address.h"
+#include "common/paths/path_fence.h"
 #include "worker/agent/agent.h"
+#include "worker/agent/declarations.h"
 
 namespace lockstep {
 namespace {
@@ -23,8 +27,10 @@ constexpr char kExamples[] = R"(Examples:
   lockstep-worker                                     join the coordinator on this machine, one trainer per core
   lockstep-worker --cpu-slots 2 --name second --metrics-listen ""
                                                       another worker on this machine, under a name of its own
-  lockstep-worker --coordinator 10.0.0.5:7070 --advertise-host 10.0.0.7
-                                                      join a coordinator on another node
+  lockstep-worker --coordinator 10.0.0.5:7070 --insecure --advertise-host 10.0.0.7
+                                                      join a coordinator on another node, on a trusted network
+  lockstep-worker --coordinator 10.0.0.5:7070 --tls-ca ca.pem --tls-cert node-1.pem --tls-key node-1.key --token-file token
+                                                      the same by TLS, with a certificate and a token
   lockstep-worker --metrics-listen 127.0.0.1:0        any free port for /metrics
 
 SIGTERM drains: work is taken away, then the worker exits. A second one exits at once.)";
@@ -60,13 +66,33 @@ absl::Status CheckName(const std::string& name) {
 struct WorkerFlags {
   Agent::Options agent;
   std::string metrics_listen = "127.0.0.1:7072";
+  bool insecure = false;
+  std::vector<std::string> data_roots;
   std::string log_level = "info";
   int ready_fd = -1;
 };
 
+absl::Status CheckExposure(const WorkerFlags& flags, const HostPort& coordinator) {
+  const ClientAccess& access = flags.agent.access;
+  if (!access.tls.empty() || IsLoopback(coordinator.host)) return absl::OkStatus();
+  const std::string head =
+      absl::StrCat("--coordinator ", flags.agent.coordinator, ": this is another machine, and ");
+  if (!access.token.empty() || !access.token_file.empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(head, "without TLS whoever is on the way could read the token; give --tls-ca"));
+  }
+  if (flags.insecure) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(head,
+                                                    "without TLS anyone on the way can give this worker "
+                                                    "orders. Give --tls-ca, or --insecure if the network "
+                                                    "is trusted"));
+}
+
 absl::Status Check(const WorkerFlags& flags) {
   RETURN_IF_ERROR(CheckName(flags.agent.name));
-  RETURN_IF_ERROR(Annotate(ParseHostPort(flags.agent.coordinator).status(), "--coordinator"));
+  const auto coordinator = ParseHostPort(flags.agent.coordinator);
+  RETURN_IF_ERROR(Annotate(coordinator.status(), "--coordinator"));
+  RETURN_IF_ERROR(CheckExposure(flags, *coordinator));
   std::error_code error;
   std::filesystem::create_directories(flags.agent.data_dir, error);
   if (error || ::access(flags.agent.data_dir.c_str(), W_OK) != 0) {
@@ -74,6 +100,16 @@ absl::Status Check(const WorkerFlags& flags) {
         absl::StrCat("--data-dir ", flags.agent.data_dir, " cannot be written",
                      error ? absl::StrCat(": ", error.message()) : "", "; choose another folder"));
   }
+  return absl::OkStatus();
+}
+
+// Clients of a coordinator elsewhere name files that this machine has as well, perhaps with something else in
+// them: unless folders for them are given, such a worker reads its own copies alone.
+absl::Status FenceReads(const WorkerFlags& flags) {
+  ASSIGN_OR_RETURN(const HostPort coordinator, ParseHostPort(flags.agent.coordinator));
+  if (flags.data_roots.empty() && IsLoopback(coordinator.host)) return absl::OkStatus();
+  ASSIGN_OR_RETURN(PathFence fence, PathFence::Around(flags.data_roots, "--data-root"));
+  SetReadFence(std::move(fence));
   return absl::OkStatus();
 }
 
@@ -93,6 +129,7 @@ int Fail(const absl::Status& status) {
 int Main(const WorkerFlags& flags) {
   if (absl::Status status = InitLogging("worker", flags.log_level); !status.ok()) return Fail(status);
   if (absl::Status status = Check(flags); !status.ok()) return Fail(status);
+  if (absl::Status status = FenceReads(flags); !status.ok()) return Fail(status);
   ::signal(SIGPIPE, SIG_IGN);
   // Taken by one thread; blocked before there is any other.
   sigset_t signals;
@@ -110,6 +147,8 @@ int Main(const WorkerFlags& flags) {
   absl::Status result;
   {
     Agent agent(options, &(*metrics)->registry());
+    const auto device_metrics = agent.device_metrics();
+    (*metrics)->Add(device_metrics);
     std::thread signal_thread([&] {
       for (int signal = 0; ::sigwait(&signals, &signal) == 0 && signal != SIGUSR1;) agent.Drain();
     });
@@ -139,6 +178,8 @@ int main(int argc, char** argv) {
                              lockstep::kExamples);
   lockstep::Flags& takes = line.flags();
   takes.Text("--coordinator", &agent.coordinator, "its gRPC address", "HOST:PORT");
+  agent.access.Declare(&takes);
+  takes.Switch("--insecure", &flags.insecure, "allow a coordinator on another machine without TLS");
   takes.Text("--name", &agent.name, "unique on the coordinator; default: the host's name", "NAME");
   int threads_per_slot = 0;
   takes.Number("--threads-per-slot", &threads_per_slot, 1, 1024,
@@ -146,15 +187,32 @@ int main(int argc, char** argv) {
                "do not depend on it");
   takes.Number("--cpu-slots", &agent.cpu_slots, 1, 1024, "trainers on this machine; default: one per core");
   takes.Text("--data-dir", &agent.data_dir, "dataset cache and trainer logs", "DIR");
+  takes.Texts(
+      "--data-root", &flags.data_roots,
+      "read files that clients name below this folder alone, may be given again; default: anywhere if "
+      "the coordinator is on loopback, else nowhere: datasets come from the coordinator",
+      "DIR");
   takes.Text("--metrics-listen", &flags.metrics_listen, "address of /metrics; empty: none", "HOST:PORT");
   takes.Text("--advertise-host", &agent.slot.trainer.advertise_host,
              "address at which trainers of other workers reach those here", "HOST");
   takes.Text("--trainer", &agent.slot.trainer.program, "trainer program; default: beside this one",
              "PROGRAM");
+  takes.Switch("--allow-chaos", &agent.allow_chaos, "do the faults that `lockstep chaos` orders; for tests");
   takes.Number("--ready-fd", &flags.ready_fd, 0, 1 << 20,
                "descriptor that gets 'ready metrics=HOST:PORT' once registered");
   takes.Text("--log-level", &flags.log_level, "debug, info, warning, error or off", "LEVEL");
+  bool print_metrics = false;
+  takes.Switch("--print-metrics", &print_metrics, "print what /metrics has, in Markdown, and exit");
   if (const auto exit = line.Parse(argc, argv)) return lockstep::Leave(*exit);
+  if (print_metrics) {
+    return lockstep::Leave({0, lockstep::DescribeDaemon("lockstep-worker", lockstep::AgentMetrics()), ""});
+  }
+  const absl::Status access = agent.access.Complete([](const char* name) {
+    const char* value = std::getenv(name);
+    return std::string(value != nullptr ? value : "");
+  });
+  ::unsetenv("LOCKSTEP_TOKEN");  // trainers have no use for it
+  if (!access.ok()) return lockstep::Fail(access);
   agent.slot.trainer.threads =
       threads_per_slot > 0
           ? threads_per_slot

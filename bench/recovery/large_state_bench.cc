@@ -1,6 +1,6 @@
 // What a checkpoint and a newcomer cost the steps of a job with a large state.
 //
-//   large_state_bench [HIDDEN [STEPS]]     default 7000 44: an MLP of 50 million parameters, AdamW, batch 64
+//   large_state_bench [HIDDEN [STEPS [BATCH]]]   default 7000 44 64: an MLP of 50 million parameters, AdamW
 //
 // One rank trains STEPS steps with a checkpoint at each twentieth; then, in a second job, another rank joins
 // in the middle. Times are between the reports of two steps, on ranks that are threads of this process.
@@ -37,12 +37,13 @@ double Median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-InProcessJob::Options Job(const std::string& directory, int hidden, int steps, int every) {
+InProcessJob::Options Job(const std::string& directory, int hidden, int steps, int batch, int every) {
   InProcessJob::Options options;
-  auto spec = ReadSpec(std::string(LOCKSTEP_SOURCE_DIR) + "/examples/digits.yaml",
-                       {absl::StrCat("model.mlp.hidden=[", hidden, ",", hidden, "]"),
-                        absl::StrCat("train.max_steps=", steps), "train.epochs=1000",
-                        "train.evaluate_every_steps=100000", absl::StrCat("checkpoint.every_steps=", every)});
+  auto spec = ReadSpec(
+      std::string(LOCKSTEP_SOURCE_DIR) + "/examples/digits.yaml",
+      {absl::StrCat("model.mlp.hidden=[", hidden, ",", hidden, "]"), absl::StrCat("train.max_steps=", steps),
+       absl::StrCat("train.batch_size=", batch), "train.epochs=1000", "train.evaluate_every_steps=100000",
+       absl::StrCat("checkpoint.every_steps=", every)});
   if (!spec.ok()) spdlog::critical("{}", std::string(spec.status().message())), exit(1);
   options.spec = *spec;
   options.spec.mutable_train()->clear_early_stopping();
@@ -60,8 +61,8 @@ struct Report {
   double waited;  // seconds that steps waited for checkpoints, so far
 };
 
-void Checkpoints(const std::string& directory, int hidden, int steps) {
-  InProcessJob job(Job(directory, hidden, steps, kEvery));
+void Checkpoints(const std::string& directory, int hidden, int steps, int batch) {
+  InProcessJob job(Job(directory, hidden, steps, batch, kEvery));
   std::vector<Report> reports;
   job.on_message = [&](int, const v1::FromTrainer& message) {
     if (message.has_times())
@@ -90,11 +91,12 @@ void Checkpoints(const std::string& directory, int hidden, int steps) {
   printf("%-64s %9.2f ms\n", "of it, waiting for the copy (median)", Median(waits));
 }
 
-void Join(const std::string& directory, int hidden, int steps) {
-  InProcessJob job(Job(directory, hidden, steps, 1000000));
+void Join(const std::string& directory, int hidden, int steps, int batch) {
+  InProcessJob job(Job(directory, hidden, steps, batch, 1000000));
   std::vector<Report> reports;
   std::thread grower;
   Clock::time_point ordered, joined;
+  double regrouped = 0;  // seconds from the end of the first generation to the next one's first step
   job.on_message = [&](int trainer, const v1::FromTrainer& message) {
     if (trainer == 0 && message.has_times()) {
       reports.push_back({message.times().steps(), Clock::now(), 0});
@@ -105,6 +107,7 @@ void Join(const std::string& directory, int hidden, int steps) {
         });
       }
     }
+    if (trainer == 0 && message.has_pulse()) regrouped = message.pulse().time().recovery();
     if (trainer == 1 && message.status().state() == v1::ASSIGNMENT_STATE_RUNNING) joined = Clock::now();
   };
   job.StartGeneration(1);
@@ -121,6 +124,7 @@ void Join(const std::string& directory, int hidden, int steps) {
   printf("%-64s %9.1f ms\n", "order to the newcomer's first step done", Milliseconds(joined - ordered));
   printf("%-64s %9.1f ms (a step before: %.1f)\n", "longest pause between two steps of the other rank",
          longest, Median(before));
+  printf("%-64s %9.1f ms\n", "of it, without a step: forming, handing over the state", regrouped * 1000);
 }
 
 }  // namespace
@@ -128,10 +132,11 @@ void Join(const std::string& directory, int hidden, int steps) {
 
 int main(int argc, char** argv) {
   const int hidden = argc > 1 ? std::atoi(argv[1]) : 7000, steps = argc > 2 ? std::atoi(argv[2]) : 44;
+  const int batch = argc > 3 ? std::atoi(argv[3]) : 64;
   spdlog::set_level(spdlog::level::warn);
   char name[] = "/tmp/large-state-XXXXXX";
   const std::string directory = mkdtemp(name);
-  lockstep::Checkpoints(directory + "/checkpoints", hidden, steps);
-  lockstep::Join(directory + "/join", hidden, steps);
+  lockstep::Checkpoints(directory + "/checkpoints", hidden, steps, batch);
+  lockstep::Join(directory + "/join", hidden, steps, batch);
   std::filesystem::remove_all(directory);
 }

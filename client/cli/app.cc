@@ -101,6 +101,7 @@ int RunApp(const std::vector<std::string>& arguments, const Environment& environ
            const std::function<void(Session*)>& on_session) {
   GlobalOptions options;
   options.coordinator = environment.variable("LOCKSTEP_COORDINATOR");
+  options.space = environment.variable("LOCKSTEP_NAMESPACE");
   if (options.coordinator.empty()) options.coordinator = "127.0.0.1:7070";
 
   CLI::App app("Train models in lockstep: the same bits on any number of workers.", "lockstep");
@@ -109,10 +110,15 @@ int RunApp(const std::vector<std::string>& arguments, const Environment& environ
   Flags flags(&app);
   flags.Text("--coordinator", &options.coordinator,
              "Where the coordinator is (or LOCKSTEP_COORDINATOR; default 127.0.0.1:7070)", "HOST:PORT");
+  flags.Text("-n,--namespace", &options.space,
+             "Whose jobs, datasets and models are meant (or LOCKSTEP_NAMESPACE; default: all to list them, "
+             "else `default`)",
+             "NAMESPACE");
   flags.Choice("-o,--format", &options.format, {"table", "json", "yaml"},
                "How results are written: for people, as the API's JSON, or as YAML like a spec's");
   flags.Time("--connect-timeout", &options.connect_timeout,
              "How long to try to reach the coordinator (default 5s)");
+  options.access.Declare(&flags);
   app.footer(
       "\nExamples:\n  lockstep run examples/digits.yaml --workers 2\n  lockstep submit digits.yaml --follow\n"
       "  lockstep jobs\n\nExit codes: 0 succeeded, 100 the job failed, 101 not finished, 102 not found, 103 "
@@ -134,6 +140,12 @@ int RunApp(const std::vector<std::string>& arguments, const Environment& environ
     return UsageError(e, app, arguments, environment);
   }
 
+  absl::Status access = options.access.Complete(environment.variable);
+  if (access.ok()) {
+    const auto token = options.access.Token();
+    access = token.status();
+    if (token.ok()) options.token = *token;
+  }
   Session session(environment, options);
   const CommandTree tree = TreeOf(app);
   session.tree = &tree;
@@ -142,6 +154,10 @@ int RunApp(const std::vector<std::string>& arguments, const Environment& environ
     session.err() << ErrorText(Annotate(address.status(), "--coordinator"), options, session.err_style())
                   << std::flush;
     return kExitUsage;
+  }
+  if (!access.ok()) {
+    session.err() << ErrorText(access, options, session.err_style()) << std::flush;
+    return ExitCodeFor(access);
   }
   if (on_session) on_session(&session);
   const absl::StatusOr<int> code = Chosen(nodes)->Run(&session);

@@ -27,6 +27,10 @@ std::vector<std::unique_ptr<Command>> AllCommands() {
   commands.push_back(MakeWorkersCommand());
   commands.push_back(MakeCordonCommand());
   commands.push_back(MakeUncordonCommand());
+  commands.push_back(MakeChaosCommand());
+  commands.push_back(MakeNamespaceCommand());
+  commands.push_back(MakeTokenCommand());
+  commands.push_back(MakeAuditlogCommand());
   commands.push_back(MakeCompletionCommand());
   commands.push_back(MakeVersionCommand());
   return commands;

@@ -23,6 +23,7 @@ std::unique_ptr<Command> MakeCheckpointCommand();
 std::unique_ptr<Command> MakeAuditCommand();
 std::unique_ptr<Command> MakeCordonCommand();
 std::unique_ptr<Command> MakeUncordonCommand();
+std::unique_ptr<Command> MakeChaosCommand();
 std::unique_ptr<Command> MakeDatasetsCommand();
 std::unique_ptr<Command> MakeGenerateCommand();
 std::unique_ptr<Command> MakeExportCommand();
@@ -30,6 +31,9 @@ std::unique_ptr<Command> MakeTokenizerCommand();
 std::unique_ptr<Command> MakeModelsCommand();
 std::unique_ptr<Command> MakeDownloadCommand();
 std::unique_ptr<Command> MakePlotCommand();
+std::unique_ptr<Command> MakeNamespaceCommand();
+std::unique_ptr<Command> MakeTokenCommand();
+std::unique_ptr<Command> MakeAuditlogCommand();
 std::unique_ptr<Command> MakeCompletionCommand();
 std::unique_ptr<Command> MakeVersionCommand();
 

@@ -86,8 +86,9 @@ absl::StatusOr<std::unique_ptr<LocalCluster>> LocalCluster::Start(const Options&
 }
 
 absl::Status LocalCluster::StartCoordinator() {
-  ASSIGN_OR_RETURN(Member coordinator, Spawn("coordinator", "lockstep-coordinator",
-                                             {"--listen", "127.0.0.1:0", "--quarantine-after", "0"}));
+  ASSIGN_OR_RETURN(Member coordinator,
+                   Spawn("coordinator", "lockstep-coordinator",
+                         {"--listen", "127.0.0.1:0", "--http-listen", "", "--quarantine-after", "0"}));
   members_.push_back(std::make_unique<Member>(std::move(coordinator)));
   ASSIGN_OR_RETURN(const std::string line, AwaitReadyLine(members_.back().get()));
   for (absl::string_view word : absl::StrSplit(line, ' ')) {

@@ -42,6 +42,11 @@ Client& Session::client() {
 std::unique_ptr<Client> Session::MakeClient(const std::string& address, Cancellation* cancellation) {
   Client::Options options;
   options.address = address;
+  if (address == options_.coordinator) {  // a local cluster has neither
+    options.tls = options_.access.tls;
+    options.token = options_.token;
+    options.space = options_.space;
+  }
   options.connect_timeout = options_.connect_timeout;
   options.cancellation = cancellation;
   options.on_waiting = [this, address] {

@@ -12,6 +12,7 @@
 #include "client/cli/command_tree.h"
 #include "client/library/client.h"
 #include "client/render/text.h"
+#include "common/auth/client_access.h"
 
 namespace google::protobuf {
 class Message;
@@ -31,6 +32,9 @@ struct Environment {
 
 struct GlobalOptions {
   std::string coordinator;  // host:port
+  ClientAccess access;      // for that coordinator alone
+  std::string space;        // the namespace that is meant there; empty: the coordinator's choice
+  std::string token;        // access.Token(), read once
   std::string format = "table";
   absl::Duration connect_timeout = absl::Seconds(5);
 };

@@ -14,9 +14,13 @@
 #include "absl/time/time.h"
 #include "client/library/cancellation.h"
 #include "common/base/status.h"
+#include "common/net/tls_files.h"
+#include "lockstep/v1/chaos.pb.h"
 #include "lockstep/v1/datasets.pb.h"
 #include "lockstep/v1/jobs.pb.h"
 #include "lockstep/v1/models.pb.h"
+#include "lockstep/v1/namespaces.pb.h"
+#include "lockstep/v1/tokens.pb.h"
 #include "lockstep/v1/workers.pb.h"
 
 namespace lockstep {
@@ -27,6 +31,9 @@ class Client {
  public:
   struct Options {
     std::string address = "127.0.0.1:7070";
+    TlsFiles tls;            // empty: no TLS
+    std::string space = "";  // the namespace that is meant; empty: the server's choice
+    std::string token;       // empty: none; never sent off loopback without TLS
     absl::Duration connect_timeout = absl::Seconds(5);  // how long to try before UNAVAILABLE
     std::function<void()> on_waiting;                   // called once, when the first attempt has failed
     Cancellation* cancellation = nullptr;               // not owned; outlives the client
@@ -53,10 +60,21 @@ class Client {
                                           const std::string& reason);
   absl::StatusOr<v1::UncordonWorkerResponse> UncordonWorker(const std::string& worker,
                                                             const std::string& device);
+  // Not tried again: a fault that was ordered twice is two faults.
+  absl::Status InjectFault(const v1::Fault& fault);
   absl::StatusOr<v1::RegisterDatasetResponse> RegisterDataset(const v1::RegisterDatasetRequest& request);
   absl::StatusOr<v1::Dataset> GetDataset(const std::string& dataset);
   absl::StatusOr<v1::ListDatasetsResponse> ListDatasets();
   absl::StatusOr<v1::ListModelsResponse> ListModels();
+  // Not tried again once it was sent: the token of an answer that got lost is lost.
+  absl::StatusOr<v1::CreateTokenResponse> CreateToken(const v1::CreateTokenRequest& request);
+  absl::StatusOr<v1::ListTokensResponse> ListTokens();
+  absl::StatusOr<v1::Token> RevokeToken(const std::string& name);
+  absl::StatusOr<v1::Namespace> CreateNamespace(const v1::CreateNamespaceRequest& request);
+  absl::StatusOr<v1::Namespace> GetNamespace(const std::string& name);
+  absl::StatusOr<v1::ListNamespacesResponse> ListNamespaces();
+  absl::StatusOr<v1::Namespace> SetNamespace(const v1::SetNamespaceRequest& request);
+  absl::Status DeleteNamespace(const std::string& name);
 
   // `next` gets the job now and after each change; the stream ends after a final state or when it returns
   // false.
@@ -71,6 +89,10 @@ class Client {
   absl::StatusOr<std::vector<std::string>> DownloadModel(const std::string& job, const std::string& folder);
 
  private:
+  // A job's or dataset's name in the namespace that is meant.
+  std::string In(const std::string& reference) const;
+
+  const std::string space_;
   std::unique_ptr<Connection> connection_;
 };
 

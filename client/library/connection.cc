@@ -5,11 +5,14 @@
 
 #include <algorithm>
 #include <random>
+#include <utility>
 
 #include "absl/time/clock.h"
 #include "common/net/address.h"
 #include "common/net/grpc_status.h"
 #include "common/net/limits.h"
+#include "common/net/tls_credentials.h"
+#include "common/net/tls_explain.h"
 
 namespace lockstep {
 namespace {
@@ -17,6 +20,7 @@ namespace {
 constexpr absl::Duration kFirstPause = absl::Milliseconds(50);
 constexpr absl::Duration kLongestPause = absl::Seconds(1);
 constexpr absl::Duration kPatienceBeforeReport = absl::Milliseconds(300);
+constexpr absl::Duration kExplainTimeout = absl::Seconds(2);
 
 // Doubles, with up to a quarter of jitter, so that many clients do not return at the same moment.
 class Backoff {
@@ -33,7 +37,7 @@ class Backoff {
   std::mt19937 random_{std::random_device()()};
 };
 
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, const TlsFiles& tls) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   arguments.SetMaxSendMessageSize(kMaxMessageBytes);
@@ -44,13 +48,13 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10000);
   const auto parsed = ParseHostPort(address);
   if (parsed.ok() && IsLoopback(parsed->host)) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  return grpc::CreateCustomChannel(address, MakeChannelCredentials(tls), arguments);
 }
 
 }  // namespace
 
 Connection::Connection(Client::Options options)
-    : options_(std::move(options)), channel_(MakeChannel(options_.address)) {}
+    : options_(std::move(options)), channel_(MakeChannel(options_.address, options_.tls)) {}
 
 void Connection::ReportWaiting() {
   if (!reported_.exchange(true) && options_.on_waiting) options_.on_waiting();
@@ -61,12 +65,33 @@ absl::Status Connection::NoCoordinator() const {
                                              absl::FormatDuration(options_.connect_timeout)));
 }
 
+absl::Status Connection::TlsProblem() const {
+  const auto address = ParseHostPort(options_.address);
+  if (!address.ok()) return absl::OkStatus();
+  const std::string problem = ExplainTls(*address, options_.tls, kExplainTimeout);
+  return problem.empty() ? absl::OkStatus() : absl::FailedPreconditionError(problem);
+}
+
+absl::Status Connection::CheckToken() const {
+  if (options_.token.empty() || !options_.tls.empty()) return absl::OkStatus();
+  const auto address = ParseHostPort(options_.address);
+  if (address.ok() && IsLoopback(address->host)) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("the token was not sent to ", options_.address,
+                   ": without TLS whoever is on the way could read it; give --tls-ca (or LOCKSTEP_TLS_CA)"));
+}
+
 absl::Status Connection::WaitConnected(absl::Time give_up) {
   const absl::Time start = absl::Now();
+  bool explained = false;
   while (channel_->GetState(/*try_to_connect=*/true) != GRPC_CHANNEL_READY) {
     const absl::Time now = absl::Now();
     if (now >= give_up) return NoCoordinator();
-    if (now - start >= kPatienceBeforeReport) ReportWaiting();
+    if (now - start >= kPatienceBeforeReport) {
+      // What is wrong with a certificate does not pass by waiting.
+      if (!std::exchange(explained, true)) RETURN_IF_ERROR(TlsProblem());
+      ReportWaiting();
+    }
     if (options_.cancellation != nullptr && options_.cancellation->cancelled()) {
       return absl::CancelledError("interrupted");
     }
@@ -77,12 +102,14 @@ absl::Status Connection::WaitConnected(absl::Time give_up) {
 }
 
 absl::Status Connection::Call(const Attempt& attempt, absl::Duration timeout_per_attempt) {
+  RETURN_IF_ERROR(CheckToken());
   Backoff backoff;
   absl::Time give_up = absl::Now() + options_.connect_timeout;
   for (;;) {
     RETURN_IF_ERROR(WaitConnected(give_up));
     bool progressed = false;
     grpc::ClientContext context;
+    if (!options_.token.empty()) context.AddMetadata("authorization", "Bearer " + options_.token);
     if (timeout_per_attempt < absl::InfiniteDuration()) {
       context.set_deadline(absl::ToChronoTime(absl::Now() + timeout_per_attempt));
     }

@@ -30,6 +30,8 @@ class Connection {
  private:
   absl::Status WaitConnected(absl::Time give_up);
   absl::Status NoCoordinator() const;
+  absl::Status TlsProblem() const;
+  absl::Status CheckToken() const;
   void ReportWaiting();
 
   const Client::Options options_;

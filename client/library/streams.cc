@@ -13,7 +13,7 @@ namespace lockstep {
 absl::Status Client::WatchJob(const std::string& job, const std::function<bool(const v1::Job&)>& next) {
   const auto stub = v1::Jobs::NewStub(connection_->channel());
   v1::WatchJobRequest request;
-  request.set_job(job);
+  request.set_job(In(job));
   return connection_->Call(
       [&](grpc::ClientContext* context, bool* progressed) {
         const auto reader = stub->WatchJob(context, request);
@@ -26,8 +26,10 @@ absl::Status Client::WatchJob(const std::string& job, const std::function<bool(c
       absl::InfiniteDuration());
 }
 
-absl::Status Client::StreamLogs(const v1::StreamLogsRequest& request,
+absl::Status Client::StreamLogs(const v1::StreamLogsRequest& asked,
                                 const std::function<bool(const v1::LogLine&)>& next) {
+  v1::StreamLogsRequest request = asked;
+  request.set_job(In(asked.job()));
   const auto stub = v1::Jobs::NewStub(connection_->channel());
   // A stream that had to be opened again starts over: pass on only what is new.
   std::set<std::tuple<int64_t, int32_t, int64_t>> seen;  // (generation, rank, sequence)
@@ -48,8 +50,10 @@ absl::Status Client::StreamLogs(const v1::StreamLogsRequest& request,
       absl::InfiniteDuration());
 }
 
-absl::Status Client::StreamMetrics(const v1::StreamMetricsRequest& request,
+absl::Status Client::StreamMetrics(const v1::StreamMetricsRequest& asked,
                                    const std::function<bool(const v1::MetricPoint&)>& next) {
+  v1::StreamMetricsRequest request = asked;
+  request.set_job(In(asked.job()));
   const auto stub = v1::Jobs::NewStub(connection_->channel());
   int64_t delivered = 0;  // points come in one fixed order, so a count is a position
   return connection_->Call(
@@ -72,7 +76,7 @@ absl::StatusOr<std::vector<std::string>> Client::DownloadModel(const std::string
                                                                const std::string& folder) {
   const auto stub = v1::Models::NewStub(connection_->channel());
   v1::DownloadModelRequest request;
-  request.set_job(job);
+  request.set_job(In(job));
   std::unique_ptr<ModelFolder> files;
   absl::Status written;
   RETURN_IF_ERROR(connection_->Call(

@@ -81,6 +81,9 @@ void AddTime(const char* name, bool has, const google::protobuf::Timestamp& time
                           AgeText(time, now), ")")});
 }
 
+// Where there are no namespaces, nobody need read of them.
+bool IsElsewhere(const v1::Job& job) { return !job.namespace_().empty() && job.namespace_() != "default"; }
+
 }  // namespace
 
 std::string ModelSummaryTable(const v1::ModelSummary& model) {
@@ -101,10 +104,13 @@ std::string ModelSummaryTable(const v1::ModelSummary& model) {
 
 std::string JobsView(const v1::ListJobsResponse& jobs, absl::Time now) {
   Rows rows = {{"ID", "NAME", "STATE", "PROGRESS", "RESULT", "DEVICES", "AGE"}};
+  const bool several = std::any_of(jobs.jobs().begin(), jobs.jobs().end(), IsElsewhere);
+  if (several) rows[0].insert(rows[0].begin() + 1, "NAMESPACE");
   for (const auto& job : jobs.jobs()) {
     rows.push_back({Printable(job.id()), Printable(job.name()), StateText(job.state()), ProgressCell(job),
                     HeadlineMetric(job.metrics()), absl::StrCat(job.members_size()),
                     AgeText(job.submitted_at(), now)});
+    if (several) rows.back().insert(rows.back().begin() + 1, Printable(job.namespace_()));
   }
   return TableText(rows);
 }
@@ -113,6 +119,7 @@ std::string JobView(const v1::Job& job, absl::Time now, const Style& style) {
   Rows rows = {{"Name", Printable(job.name())},
                {"Id", Printable(job.id())},
                {"State", PaintedState(job.state(), style)}};
+  if (IsElsewhere(job)) rows.insert(rows.begin() + 2, {"Namespace", Printable(job.namespace_())});
   if (!job.reason().empty()) rows.push_back({"Reason", Printable(job.reason())});
   if (job.pause_requested()) rows.push_back({"Requested", "pause"});
   if (job.cancel_requested() && !IsFinal(job.state())) rows.push_back({"Requested", "cancellation"});
@@ -199,7 +206,10 @@ std::string WorkersView(const v1::ListWorkersResponse& workers) {
       rows.push_back(
           {Printable(worker.name()), Printable(worker.host()),
            device.cordoned().empty() ? state : absl::StrCat("CORDONED: ", Printable(device.cordoned())),
-           Printable(device.device().id()), busy ? Printable(device.job_id()) : "-",
+           Printable(device.device().id()),
+           busy             ? Printable(device.job_id())
+           : device.taken() ? "(of another namespace)"
+                            : "-",
            busy ? absl::StrCat(device.rank()) : "-", Printable(device.device().profile().instruction_set()),
            Printable(worker.version())});
     }

@@ -19,6 +19,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/escaping.h"
+#include "common/paths/path_fence.h"
 
 namespace lockstep {
 namespace {
@@ -143,7 +144,7 @@ std::string FileWriter::sha256() const { return state_->sha256_hex; }
 absl::StatusOr<RegularFile> RegularFile::Open(const std::string& path) {
   int fd;
   do {  // O_NONBLOCK: a FIFO in the place of a file must not hang us
-    fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    fd = ReadFence().Open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   } while (fd < 0 && errno == EINTR);
   if (fd < 0) return DiskError(errno, "open", path);
   struct stat info;

@@ -3,14 +3,13 @@
 #include <glob.h>
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
+#include "common/paths/path_fence.h"
 #include "common/text/byte_pair_tokenizer.h"
 #include "common/text/token_shard.h"
 
@@ -80,10 +79,9 @@ absl::StatusOr<std::vector<std::string>> FilesOfFolder(const std::string& folder
 }
 
 bool BeginsAsTokenShard(const std::string& path) {
-  std::array<char, sizeof(int32_t)> bytes{};
-  std::ifstream file(path, std::ios::binary);
   int32_t magic = 0;
-  if (file.read(bytes.data(), bytes.size())) std::memcpy(&magic, bytes.data(), sizeof(magic));
+  const std::string head = ReadNamedHead(path, sizeof(magic));
+  if (head.size() == sizeof(magic)) std::memcpy(&magic, head.data(), sizeof(magic));
   return magic == kTokenShardMagic;
 }
 

@@ -14,6 +14,7 @@
 #include <new>
 
 #include "absl/cleanup/cleanup.h"
+#include "common/paths/path_fence.h"
 
 namespace lockstep {
 namespace {
@@ -25,6 +26,9 @@ absl::Status OpenError(const std::string& path, int error) {
       return absl::NotFoundError(absl::StrCat(
           path,
           ": no such file; dataset.path is read on the coordinator's host, relative to the spec's folder"));
+    case EXDEV:
+      return absl::PermissionDeniedError(absl::StrCat(path, ": lies outside of ", ReadFence().folders(),
+                                                      ", or a link leads out; files are read there alone"));
     case EACCES:
     case EPERM:
       return absl::PermissionDeniedError(
@@ -119,7 +123,7 @@ absl::StatusOr<FileBytes> FileBytes::OpenStored(const std::string& path) { retur
 absl::StatusOr<FileBytes> FileBytes::Open(const std::string& path, bool decompress) {
   if (path.empty()) return absl::InvalidArgumentError("dataset.path is empty: give the file's path");
   // O_NONBLOCK: a FIFO must not hold us up; it is refused below.
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  const int fd = ReadFence().Open(path, O_RDONLY | O_NONBLOCK);
   if (fd < 0) return OpenError(path, errno);
   absl::Cleanup close = [fd] { ::close(fd); };
   struct stat info {};

@@ -1,11 +1,7 @@
 #include "common/metrics/metrics_server.h"
 
-#include <netdb.h>
 #include <prometheus/exposer.h>
-#include <prometheus/gauge.h>
 #include <prometheus/registry.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <exception>
@@ -14,25 +10,13 @@
 
 #include "absl/time/clock.h"
 #include "common/base/version.h"
+#include "common/metrics/common_metrics.h"
+#include "common/metrics/families.h"
 #include "common/metrics/process_metrics.h"
 #include "common/net/address.h"
 
 namespace lockstep {
 namespace {
-
-void Poke(const HostPort& address) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_NUMERICSERV;
-  addrinfo* found = nullptr;
-  if (getaddrinfo(address.host.c_str(), std::to_string(address.port).c_str(), &hints, &found) != 0) return;
-  const int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd >= 0) {
-    connect(fd, found->ai_addr, found->ai_addrlen);
-    close(fd);
-  }
-  freeaddrinfo(found);
-}
 
 // The web server looks whether it should stop only every two seconds, or when somebody connects.
 void StopExposer(const HostPort& address, std::unique_ptr<prometheus::Exposer>* exposer) {
@@ -40,7 +24,7 @@ void StopExposer(const HostPort& address, std::unique_ptr<prometheus::Exposer>* 
   std::atomic<bool> stopped = false;
   std::thread poker([&] {
     while (!stopped) {
-      Poke(address);
+      ConnectAndClose(address);
       absl::SleepFor(absl::Milliseconds(5));
     }
   });
@@ -63,10 +47,7 @@ MetricsServer::~MetricsServer() { Stop(); }
 
 absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(const Options& options) {
   auto impl = std::make_unique<Impl>();
-  prometheus::BuildGauge()
-      .Name("lockstep_build_info")
-      .Help("Always 1; the labels tell which program and version this is.")
-      .Register(*impl->registry)
+  RegisterGauge(kBuildInfo, impl->registry.get())
       .Add({{"daemon", options.daemon}, {"version", Version()}})
       .Set(1);
   if (!options.listen.empty()) {
@@ -75,7 +56,8 @@ absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(const Option
     try {  // the web server reports its failures by throwing
       // TCP_NODELAY and few threads: one scraper, a page of some kB.
       impl->exposer = std::make_unique<prometheus::Exposer>(std::vector<std::string>{
-          "listening_ports", impl->address.ToString(), "num_threads", "2", "tcp_nodelay", "1"});
+          "listening_ports", impl->address.ToString(), "num_threads", "2", "tcp_nodelay", "1",
+          "connection_queue", "64", "request_timeout_ms", "5000"});
       const std::vector<int> ports = impl->exposer->GetListeningPorts();
       if (ports.empty()) return absl::InternalError("the metrics page is served on no port");
       impl->address.port = ports.front();

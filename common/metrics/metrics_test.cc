@@ -14,10 +14,13 @@ namespace {
 
 using ::testing::HasSubstr;
 
+constexpr MetricDeclaration kQueueDepth = {"lockstep_queue_jobs", MetricType::kGauge, "jobs", "priority",
+                                           "Jobs that wait for devices."};
+
 class QueueDepth : public prometheus::Collectable {
  public:
   std::vector<prometheus::MetricFamily> Collect() const override {
-    auto family = GaugeFamily("lockstep_queue_jobs", "Jobs that wait for devices.");
+    auto family = MakeFamily(kQueueDepth);
     AddSample(&family, 3, {{"priority", "0"}});
     return {family};
   }
@@ -50,6 +53,12 @@ TEST(MetricsServer, EmptyAddressMeansNoHttpServer) {
   ASSERT_TRUE(server.ok());
   EXPECT_EQ((*server)->port(), 0);
   EXPECT_EQ((*server)->address(), "");
+}
+
+TEST(DescribeMetrics, EachOneIsALineWithTypeUnitAndLabels) {
+  EXPECT_EQ(DescribeMetrics("queue", {&kQueueDepth}),
+            "## queue\n\n| metric | type | unit | labels | what |\n|---|---|---|---|---|\n"
+            "| `lockstep_queue_jobs` | gauge | jobs | `priority` | Jobs that wait for devices. |\n");
 }
 
 TEST(ProcessMetrics, ResidentMemoryIsPlausible) {

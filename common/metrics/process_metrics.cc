@@ -9,6 +9,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
+#include "common/metrics/common_metrics.h"
 #include "common/metrics/families.h"
 
 namespace lockstep {
@@ -54,13 +55,13 @@ double OpenFiles() {
 class ProcessMetrics : public prometheus::Collectable {
  public:
   std::vector<prometheus::MetricFamily> Collect() const override {
-    auto memory = GaugeFamily("process_resident_memory_bytes", "Resident memory of this process.");
+    auto memory = MakeFamily(kResidentMemory);
     AddSample(&memory, ResidentMemoryBytes());
-    auto start = GaugeFamily("process_start_time_seconds", "When this process started, in Unix time.");
+    auto start = MakeFamily(kStartTime);
     AddSample(&start, start_time_);
-    auto cpu = CounterFamily("process_cpu_seconds_total", "Processor time, user and system.");
+    auto cpu = MakeFamily(kCpuSeconds);
     AddSample(&cpu, CpuSeconds());
-    auto files = GaugeFamily("process_open_fds", "Open file descriptors.");
+    auto files = MakeFamily(kOpenFiles);
     AddSample(&files, OpenFiles());
     return {std::move(memory), std::move(start), std::move(cpu), std::move(files)};
   }

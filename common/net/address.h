@@ -28,4 +28,7 @@ bool IsLoopback(std::string_view host);
 // named.
 absl::Status CheckListenable(const HostPort& address, const std::string& what, const std::string& flag);
 
+// Begins a connection and gives it up at once: a server that waits in accept() looks around.
+void ConnectAndClose(const HostPort& address);
+
 }  // namespace lockstep

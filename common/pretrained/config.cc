@@ -1,11 +1,11 @@
 #include "common/pretrained/config.h"
 
 #include <cmath>
-#include <fstream>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/paths/path_fence.h"
 #include "common/spec/message_text.h"
 #include "common/spec/spec.h"
 #include "nlohmann/json.hpp"
@@ -112,8 +112,9 @@ std::vector<std::string> CompareRope(const v1::LlamaSpec& llama, const Json& con
 
 absl::Status CheckPretrainedConfig(const std::string& path, const v1::ModelSpec& model, bool whole) {
   if (!model.has_gpt() && !model.has_llama()) return absl::OkStatus();
-  std::ifstream file(path);
-  const Json config = Json::parse(file, nullptr, /*allow_exceptions=*/false);
+  constexpr size_t kLargest = size_t{16} << 20;
+  ASSIGN_OR_RETURN(const std::string text, ReadNamedFile(path, kLargest));
+  const Json config = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   const auto refuse = [&](const std::string& what) {
     return absl::InvalidArgumentError(absl::StrCat("from.safetensors: ", path, what));
   };

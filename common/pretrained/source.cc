@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <set>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/checkpoint/durable_file.h"
+#include "common/paths/path_fence.h"
 #include "common/spec/spec.h"
 #include "nlohmann/json.hpp"
 
@@ -19,6 +19,7 @@ namespace fs = std::filesystem;
 
 constexpr char kField[] = "from.safetensors: ";
 constexpr size_t kShown = 8;
+constexpr size_t kLargestJson = size_t{64} << 20;
 
 std::vector<std::string> NamesIn(const fs::path& folder) {
   std::vector<std::string> names;
@@ -55,10 +56,7 @@ std::string HowToConvertPickle(const std::string& folder) {
 
 // A file that is plainly of another format is told by its first bytes.
 absl::Status CheckFormat(const std::string& path, const std::string& given) {
-  std::ifstream file(path, std::ios::binary);
-  char bytes[64] = {};
-  file.read(bytes, sizeof(bytes));
-  const absl::string_view start(bytes, static_cast<size_t>(file.gcount()));
+  const std::string start = ReadNamedHead(path, 64);
   const auto refuse = [&](absl::string_view what) {
     return absl::InvalidArgumentError(absl::StrCat(kField, given, what));
   };
@@ -102,8 +100,8 @@ absl::Status NothingIn(const std::string& folder) {
 }
 
 absl::StatusOr<std::vector<std::string>> Shards(const std::string& folder, const std::string& index) {
-  std::ifstream file(index);
-  const nlohmann::json parsed = nlohmann::json::parse(file, nullptr, /*allow_exceptions=*/false);
+  ASSIGN_OR_RETURN(const std::string text, ReadNamedFile(index, kLargestJson));
+  const nlohmann::json parsed = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!parsed.is_object() || !parsed.contains("weight_map") || !parsed["weight_map"].is_object() ||
       parsed["weight_map"].empty()) {
     return absl::InvalidArgumentError(

@@ -188,6 +188,8 @@ void WriteYaml(const Json& value, size_t indent, bool first_done, std::string* o
 
 std::string MessageToJson(const Message& message) { return Dump(ToJson(message), 2) + "\n"; }
 
+std::string MessageToCompactJson(const Message& message) { return Dump(ToJson(message)); }
+
 std::string MessageToYaml(const Message& message) {
   const Json json = ToJson(message);
   if (IsLeaf(json)) return YamlLeaf(json) + "\n";

@@ -12,7 +12,8 @@ class Message;
 
 namespace lockstep {
 
-std::string MessageToJson(const google::protobuf::Message& message);  // indented, ends with a newline
+std::string MessageToJson(const google::protobuf::Message& message);         // indented, ends with a newline
+std::string MessageToCompactJson(const google::protobuf::Message& message);  // one line, without a newline
 std::string MessageToYaml(const google::protobuf::Message& message);  // block style, ends with a newline
 
 }  // namespace lockstep

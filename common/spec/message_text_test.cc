@@ -48,7 +48,9 @@ TEST(MessageToJson, IsWhatPeopleExpectOfEnumsTimesAndNumbers) {
   },
   "pause_requested": false,
   "cancel_requested": false,
-  "workers_wanted": 0
+  "workers_wanted": 0,
+  "regrouping": false,
+  "model_bytes": 0
 }
 )");
 }
@@ -75,6 +77,8 @@ metrics:
 pause_requested: false
 cancel_requested: false
 workers_wanted: 0
+regrouping: false
+model_bytes: 0
 )");
 }
 

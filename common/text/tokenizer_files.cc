@@ -1,13 +1,10 @@
 // Tokenizers from files.
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "common/checkpoint/durable_file.h"
+#include "common/paths/path_fence.h"
 #include "common/text/byte_pair_tokenizer.h"
 #include "common/text/character_tokenizer.h"
 #include "nlohmann/json.hpp"
@@ -18,26 +15,10 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char kPreprocessingFile[] = "preprocessing.json";
-constexpr size_t kLargestFile = size_t{256} << 20;
-
-absl::StatusOr<std::string> ReadWhole(const std::string& path) {
-  std::error_code error;
-  if (!fs::exists(path, error)) return absl::NotFoundError(absl::StrCat(path, ": no such file"));
-  if (!fs::is_regular_file(path, error)) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": is not a regular file"));
-  }
-  if (fs::file_size(path, error) > kLargestFile) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ": is larger than ", kLargestFile, " bytes, so it is hardly a tokenizer's file"));
-  }
-  std::ifstream file(path, std::ios::binary);
-  if (!file)
-    return absl::PermissionDeniedError(absl::StrCat(path, ": cannot be read: ", std::strerror(errno)));
-  return std::string(std::istreambuf_iterator<char>(file), {});
-}
+constexpr size_t kLargestFile = size_t{256} << 20;  // a larger one is hardly a tokenizer's
 
 absl::StatusOr<nlohmann::json> ReadJson(const std::string& path) {
-  ASSIGN_OR_RETURN(const std::string text, ReadWhole(path));
+  ASSIGN_OR_RETURN(const std::string text, ReadNamedFile(path, kLargestFile));
   try {
     return nlohmann::json::parse(text);
   } catch (const nlohmann::json::exception& e) {
@@ -69,7 +50,7 @@ absl::StatusOr<std::vector<std::string>> ReadVocabulary(const std::string& path)
 }
 
 absl::StatusOr<std::vector<std::string>> ReadMerges(const std::string& path) {
-  ASSIGN_OR_RETURN(const std::string text, ReadWhole(path));
+  ASSIGN_OR_RETURN(const std::string text, ReadNamedFile(path, kLargestFile));
   std::vector<std::string> merges;
   int64_t number = 0;
   for (absl::string_view line : absl::StrSplit(text, '\n')) {

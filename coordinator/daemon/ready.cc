@@ -7,9 +7,10 @@
 
 namespace lockstep {
 
-absl::Status ReportReady(int fd, const std::string& grpc, const std::string& metrics) {
+absl::Status ReportReady(int fd, const std::string& grpc, const std::string& metrics,
+                         const std::string& http) {
   if (fd < 0) return absl::OkStatus();
-  const std::string line = absl::StrCat("grpc=", grpc, " metrics=", metrics, "\n");
+  const std::string line = absl::StrCat("grpc=", grpc, " metrics=", metrics, " http=", http, "\n");
   const ssize_t written = write(fd, line.data(), line.size());
   const int error = errno;
   close(fd);

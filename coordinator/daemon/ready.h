@@ -7,8 +7,9 @@
 
 namespace lockstep {
 
-// Writes "grpc=HOST:PORT metrics=HOST:PORT\n" to `fd` and closes it; an empty metrics address stays empty. fd
-// -1: does nothing. INVALID_ARGUMENT: `fd` cannot be written to.
-absl::Status ReportReady(int fd, const std::string& grpc, const std::string& metrics);
+// Writes "grpc=HOST:PORT metrics=HOST:PORT http=HOST:PORT\n" to `fd` and closes it; an empty address stays
+// empty. fd -1: does nothing. INVALID_ARGUMENT: `fd` cannot be written to.
+absl::Status ReportReady(int fd, const std::string& grpc, const std::string& metrics,
+                         const std::string& http);
 
 }  // namespace lockstep

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "absl/strings/ascii.h"
+#include "coordinator/namespaces/names.h"
 
 namespace lockstep {
 namespace {
@@ -26,11 +27,14 @@ absl::Status CheckDatasetName(std::string_view name) {
                    " letters, digits, dots, underscores or hyphens, the first a letter or digit"));
 }
 
-absl::StatusOr<DatasetReference> ParseReference(std::string_view text) {
+absl::StatusOr<DatasetReference> ParseReference(std::string_view text, const std::string& meant) {
   DatasetReference reference;
   const size_t at = text.find('@');
-  reference.name = std::string(text.substr(0, at));
-  RETURN_IF_ERROR(CheckDatasetName(reference.name));
+  const QualifiedName parts = SplitName(std::string(text.substr(0, at)), meant);
+  if (parts.space != meant) RETURN_IF_ERROR(CheckNamespaceName(parts.space));
+  RETURN_IF_ERROR(CheckDatasetName(parts.name));
+  reference.space = parts.space;
+  reference.name = JoinName(parts.space, parts.name);
   if (at == std::string_view::npos) return reference;
   const std::string_view number = text.substr(at + 1);
   const char* const end = number.data() + number.size();

@@ -12,6 +12,7 @@
 #include "common/data/dataset.h"
 #include "common/data/dataset_files.h"
 #include "common/data/table.h"
+#include "common/paths/path_fence.h"
 #include "common/spec/spec.h"
 #include "coordinator/datasets/compatible.h"
 #include "coordinator/datasets/names.h"
@@ -64,6 +65,14 @@ std::string CacheKey(const std::string& name, const v1::DatasetSpec& spec,
   return key;
 }
 
+absl::Status CheckPaths(const v1::DatasetSpec& spec) {
+  const PathFence& fence = ReadFence();
+  RETURN_IF_ERROR(fence.Check("dataset.path", spec.path(), /*pattern=*/true));
+  if (!spec.labels().empty()) RETURN_IF_ERROR(fence.Check("dataset.labels", spec.labels()));
+  const std::string& tokenizer = spec.text().tokenizer().bpe().path();
+  return tokenizer.empty() ? absl::OkStatus() : fence.Check("dataset.text.tokenizer.bpe.path", tokenizer);
+}
+
 }  // namespace
 
 absl::Status DatasetRegistry::Load() {
@@ -73,23 +82,26 @@ absl::Status DatasetRegistry::Load() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<Registration> DatasetRegistry::Register(const std::string& name,
-                                                       const v1::DatasetSpec& given) {
+absl::StatusOr<Registration> DatasetRegistry::Register(const std::string& name, const v1::DatasetSpec& given,
+                                                       const std::string& space) {
   v1::DatasetSpec spec = given;
   if (spec.path().empty()) {
     return absl::InvalidArgumentError("dataset.path is not set: name the file to register");
   }
+  RETURN_IF_ERROR(CheckPaths(spec));
   spec.set_path(Absolute(spec.path()));
   if (!spec.labels().empty()) spec.set_labels(Absolute(spec.labels()));
   if (!spec.text().tokenizer().bpe().path().empty()) {
     auto* bpe = spec.mutable_text()->mutable_tokenizer()->mutable_bpe();
     bpe->set_path(Absolute(bpe->path()));
   }
-  const std::string chosen = name.empty() ? NameFromPath(spec.path()) : name;
-  RETURN_IF_ERROR(CheckDatasetName(chosen));
+  const std::string plain = name.empty() ? NameFromPath(spec.path()) : name;
+  RETURN_IF_ERROR(CheckDatasetName(plain));
+  const std::string chosen = JoinName(space, plain);
 
   ASSIGN_OR_RETURN(const DatasetFiles found_files, FindFiles(spec));
   const std::vector<std::string> paths = found_files.All();
+  for (const std::string& path : found_files.data) RETURN_IF_ERROR(ReadFence().Check("dataset.path", path));
   ASSIGN_OR_RETURN(const std::vector<FileIdentity> before, IdentifyAll(paths));
   const std::string cache_key = CacheKey(chosen, spec, before);
   {
@@ -167,8 +179,12 @@ void DatasetRegistry::Remember(const std::vector<FileIdentity>& files, const std
   fingerprint_of_[KeyOf(files)] = fingerprint;
 }
 
-absl::StatusOr<v1::Dataset> DatasetRegistry::Find(const std::string& text) const {
-  ASSIGN_OR_RETURN(const DatasetReference reference, ParseReference(text));
+absl::StatusOr<v1::Dataset> DatasetRegistry::Find(const std::string& text, const Scope& scope,
+                                                  const std::string& meant) const {
+  ASSIGN_OR_RETURN(const DatasetReference reference, ParseReference(text, meant));
+  if (!scope.Sees(reference.space)) {
+    return absl::NotFoundError(absl::StrCat("no dataset '", reference.name, "' is registered"));
+  }
   absl::MutexLock lock(&mutex_);
   std::vector<std::string> versions;
   const v1::Dataset* newest = nullptr;
@@ -184,7 +200,9 @@ absl::StatusOr<v1::Dataset> DatasetRegistry::Find(const std::string& text) const
                                             "; its versions are ", absl::StrJoin(versions, ", ")));
   }
   std::set<std::string> names;
-  for (const auto& [key, dataset] : datasets_) names.insert(key.first);
+  for (const auto& [key, dataset] : datasets_) {
+    if (SplitName(key.first, kDefaultNamespace).space == reference.space) names.insert(key.first);
+  }
   const std::string nearest = Nearest(reference.name, {names.begin(), names.end()});
   return absl::NotFoundError(absl::StrCat("no dataset '", reference.name, "' is registered",
                                           !nearest.empty() ? absl::StrCat("; did you mean '", nearest, "'?")
@@ -230,7 +248,8 @@ absl::StatusOr<std::vector<FileIdentity>> DatasetRegistry::VerifyContent(const v
       " then, ", fingerprint, " now); restore the file, or register it again and use the new version"));
 }
 
-absl::StatusOr<v1::Dataset> DatasetRegistry::Resolve(const v1::DatasetSpec& spec) {
+absl::StatusOr<v1::Dataset> DatasetRegistry::Resolve(const v1::DatasetSpec& spec, const std::string& space,
+                                                     const Scope& scope) {
   if (spec.name().empty() == spec.path().empty()) {
     return absl::InvalidArgumentError(
         spec.name().empty() ? "dataset: set either dataset.path or dataset.name"
@@ -241,11 +260,11 @@ absl::StatusOr<v1::Dataset> DatasetRegistry::Resolve(const v1::DatasetSpec& spec
     return Annotate(CheckSplit(dataset.records(), spec.split()), dataset.path());
   };
   if (spec.name().empty()) {
-    ASSIGN_OR_RETURN(Registration registration, Register("", spec));
+    ASSIGN_OR_RETURN(Registration registration, Register("", spec, space));
     RETURN_IF_ERROR(check_split(registration.dataset));
     return std::move(registration.dataset);
   }
-  absl::StatusOr<v1::Dataset> dataset = Find(spec.name());
+  absl::StatusOr<v1::Dataset> dataset = Find(spec.name(), scope, space);
   if (!dataset.ok()) return Annotate(dataset.status(), "dataset.name");
   v1::DatasetSpec absolute = spec;
   if (!spec.labels().empty()) absolute.set_labels(Absolute(spec.labels()));

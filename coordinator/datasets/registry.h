@@ -25,6 +25,7 @@
 #include "common/base/status.h"
 #include "coordinator/datasets/file_identity.h"
 #include "coordinator/datasets/shard_reader.h"
+#include "coordinator/namespaces/scope.h"
 #include "lockstep/v1/datasets.pb.h"
 #include "lockstep/v1/job_spec.pb.h"
 
@@ -52,11 +53,16 @@ class DatasetRegistry {
   // Takes in what the store holds. Call once, before anything else.
   absl::Status Load();
 
-  // An empty name means the file's stem. Errors as InspectDataset, and INVALID_ARGUMENT for the name.
-  absl::StatusOr<Registration> Register(const std::string& name, const v1::DatasetSpec& spec);
+  // An empty name means the file's stem; `space`: the namespace that it is a name of. Errors as
+  // InspectDataset, and INVALID_ARGUMENT for the name.
+  absl::StatusOr<Registration> Register(const std::string& name, const v1::DatasetSpec& spec,
+                                        const std::string& space = kDefaultNamespace);
 
-  // "name" (newest version) or "name@version". NOT_FOUND lists the nearest names or the versions.
-  absl::StatusOr<v1::Dataset> Find(const std::string& reference) const;
+  // "name" (newest version) or "name@version", both also after "NAMESPACE/". NOT_FOUND lists the nearest
+  // names of that namespace or the versions; what `scope` does not see is not there.
+  absl::StatusOr<v1::Dataset> Find(const std::string& reference, const Scope& scope = {}) const {
+    return Find(reference, scope, scope.Meant());
+  }
 
   // By name, then version.
   std::vector<v1::Dataset> List() const;
@@ -64,8 +70,9 @@ class DatasetRegistry {
   // The version a job runs on: the registered one that spec.name means, or spec.path registered under its
   // stem. INVALID_ARGUMENT: the spec asks for another label, task, format or column type than was registered,
   // or its split leaves a part empty. DATA_LOSS: the registered file has changed. Otherwise errors as Find
-  // and Register.
-  absl::StatusOr<v1::Dataset> Resolve(const v1::DatasetSpec& spec);
+  // and Register. `space`: the job's namespace, `scope`: what its submitter sees.
+  absl::StatusOr<v1::Dataset> Resolve(const v1::DatasetSpec& spec,
+                                      const std::string& space = kDefaultNamespace, const Scope& scope = {});
 
   // Opens shard `shard` of `shards` of a file (numbered as FilesOf). NOT_FOUND, INVALID_ARGUMENT; DATA_LOSS:
   // the file has changed since it was registered.
@@ -76,6 +83,9 @@ class DatasetRegistry {
   int64_t reads() const;
 
  private:
+  absl::StatusOr<v1::Dataset> Find(const std::string& reference, const Scope& scope,
+                                   const std::string& meant) const;
+
   using Key = std::pair<std::string, int32_t>;  // name, version
 
   absl::StatusOr<Registration> Insert(v1::Dataset inspected) ABSL_EXCLUSIVE_LOCKS_REQUIRED(insert_mutex_);

@@ -13,6 +13,7 @@ namespace lockstep {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class MemoryStore : public DatasetStore {
  public:
@@ -61,6 +62,27 @@ TEST_F(RegistryTest, FirstRegistrationIsVersionOneAndIsSaved) {
   EXPECT_EQ(done->dataset.task(), v1::TASK_CLASSIFICATION);
   EXPECT_GT(done->dataset.registered_at().seconds(), 0);
   EXPECT_EQ(store_.saved.count({"digits", 1}), 1u);
+}
+
+TEST_F(RegistryTest, ANameIsOfItsNamespaceAndOtherNamespacesAreNotThere) {
+  EXPECT_EQ(registry_.Register("", Digits(), "team-a")->dataset.name(), "team-a/digits");
+  EXPECT_EQ(registry_.Resolve(Digits(), "team-b")->name(), "team-b/digits");
+  EXPECT_EQ(registry_.Find("team-a/digits@1")->version(), 1) << "as workers ask for it";
+  EXPECT_EQ(registry_.Find("digits", {"team-a"})->name(), "team-a/digits");
+  v1::DatasetSpec named;
+  named.set_name("digits");
+  EXPECT_EQ(registry_.Resolve(named, "team-b")->name(), "team-b/digits");
+  ExpectError(registry_.Resolve(named).status(), absl::StatusCode::kNotFound, "none is");
+  named.set_name("team-b/digits");
+  EXPECT_TRUE(registry_.Resolve(named, "team-a").ok());
+  const absl::Status other = registry_.Resolve(named, "team-a", {"team-a"}).status();
+  ExpectError(other, absl::StatusCode::kNotFound, "no dataset 'team-b/digits' is registered");
+  ExpectError(registry_.Find("team-b/digits@7", {"team-a"}).status(), absl::StatusCode::kNotFound,
+              "no dataset");
+  EXPECT_THAT(std::string(registry_.Find("digit", {"team-a"}).status().message()), Not(HasSubstr("team-b")));
+  ExpectError(registry_.Find("Team/digits").status(), absl::StatusCode::kInvalidArgument, "namespace");
+  ExpectError(registry_.Register("team-b/digits", Digits(), "team-a").status(),
+              absl::StatusCode::kInvalidArgument, "dataset name");
 }
 
 TEST_F(RegistryTest, SameContentGivesTheSameVersion) {
@@ -154,7 +176,7 @@ TEST_F(RegistryTest, UnknownNameListsTheNearest) {
   ExpectError(registry_.Find("iris").status(), absl::StatusCode::kNotFound, "there are digits");
   ExpectError(registry_.Find("digits@7").status(), absl::StatusCode::kNotFound, "its versions are 1");
   for (const char* bad :
-       {"", "@1", "digits@", "digits@0", "digits@-1", "digits@1x", "digits@99999999999", "a/b"}) {
+       {"", "@1", "digits@", "digits@0", "digits@-1", "digits@1x", "digits@99999999999", "A/b", "a/b/c"}) {
     EXPECT_EQ(registry_.Find(bad).status().code(), absl::StatusCode::kInvalidArgument) << bad;
   }
 }

@@ -9,6 +9,8 @@
 #include <cstring>
 #include <utility>
 
+#include "common/paths/path_fence.h"
+
 namespace lockstep {
 
 absl::StatusOr<ShardReader::Range> ShardReader::RangeOf(int64_t bytes, int64_t shard, int64_t shards) {
@@ -31,7 +33,7 @@ ShardReader::~ShardReader() { ::close(fd_); }
 
 absl::StatusOr<std::unique_ptr<ShardReader>> ShardReader::Open(const std::string& path,
                                                                const FileIdentity& expected, Range range) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  const int fd = ReadFence().Open(path, O_RDONLY | O_NONBLOCK);
   if (fd < 0) {
     const int error = errno;
     const absl::Status status = IdentifyFile(path).status();

@@ -2,12 +2,16 @@
 
 #include <prometheus/metric_family.h>
 
+#include <limits>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/ascii.h"
 #include "common/metrics/families.h"
+#include "coordinator/http/declarations.h"
+#include "coordinator/scheduler/stragglers.h"
 
 namespace lockstep {
 namespace {
@@ -33,33 +37,63 @@ prometheus::MetricFamily One(prometheus::MetricFamily family, double value) {
   return family;
 }
 
-MetricLabels LabelsOf(const ControllerSnapshot::Rank& rank) {
-  return {{"job", rank.job},
-          {"rank", std::to_string(rank.member.rank())},
-          {"worker", rank.member.worker()},
-          {"device", rank.member.device()}};
-}
-
 prometheus::MetricFamily StepSeconds(const std::vector<ControllerSnapshot::Rank>& ranks) {
-  auto family = GaugeFamily("lockstep_rank_step_seconds",
-                            "What a step takes a rank on average, of running jobs, by kind.");
+  auto family = MakeFamily(kRankStep);
+  family.metric.reserve(4 * ranks.size());
   for (const auto& rank : ranks) {
     const v1::StepTimes& times = rank.member.times();
     for (const auto& [kind, seconds] :
          {std::pair{"input", times.input()}, std::pair{"compute", times.compute()},
-          std::pair{"communication", times.communication()}}) {
-      MetricLabels labels = LabelsOf(rank);
-      labels.emplace_back("kind", kind);
-      AddSample(&family, seconds, labels);
+          std::pair{"communication", times.communication()}, std::pair{"checkpoint", times.checkpoint()}}) {
+      AddSample(&family, seconds,
+                {{"job", rank.job},
+                 {"rank", std::to_string(rank.member.rank())},
+                 {"worker", rank.member.worker()},
+                 {"device", rank.member.device()},
+                 {"kind", kind}});
     }
   }
   return family;
 }
 
 prometheus::MetricFamily Stragglers(const std::vector<ControllerSnapshot::Rank>& ranks) {
-  auto family = GaugeFamily("lockstep_rank_straggler",
-                            "1 for a rank that the others wait for, else 0; of running jobs.");
-  for (const auto& rank : ranks) AddSample(&family, rank.member.straggler().empty() ? 0 : 1, LabelsOf(rank));
+  auto family = MakeFamily(kRankStraggler);
+  family.metric.reserve(ranks.size());
+  for (const auto& rank : ranks) {
+    AddSample(&family, rank.member.straggler().empty() ? 0 : 1,
+              {{"job", rank.job},
+               {"rank", std::to_string(rank.member.rank())},
+               {"worker", rank.member.worker()},
+               {"device", rank.member.device()}});
+  }
+  return family;
+}
+
+prometheus::MetricFamily StragglerRatios(const std::vector<ControllerSnapshot::Rank>& ranks) {
+  std::map<std::string, std::vector<double>> own;  // by job
+  for (const auto& rank : ranks) {
+    const v1::StepTimes& times = rank.member.times();
+    own[rank.job].push_back(times.input() + times.compute() + times.checkpoint());
+  }
+  auto family = MakeFamily(kJobStragglerRatio);
+  for (auto& [job, seconds] : own) {
+    if (seconds.size() < 2) continue;
+    if (const double ratio = StragglerRatio(std::move(seconds)); ratio > 0)
+      AddSample(&family, ratio, {{"job", job}});
+  }
+  return family;
+}
+
+prometheus::MetricFamily Waits(const QueueWaits& waits) {
+  auto family = MakeFamily(kQueueWait);
+  auto& histogram = family.metric.emplace_back().histogram;
+  for (size_t i = 0; i < waits.counts.size(); ++i) {
+    histogram.sample_count += static_cast<uint64_t>(waits.counts[i]);
+    histogram.bucket.push_back({histogram.sample_count, i < QueueWaits::kBounds.size()
+                                                            ? QueueWaits::kBounds[i]
+                                                            : std::numeric_limits<double>::infinity()});
+  }
+  histogram.sample_sum = waits.sum;
   return family;
 }
 
@@ -71,31 +105,23 @@ class ControllerMetrics : public prometheus::Collectable {
     const ControllerSnapshot now = snapshot_();
     const auto number = [](int64_t value) { return static_cast<double>(value); };
     std::vector<prometheus::MetricFamily> families;
-    families.push_back(ByState(GaugeFamily("lockstep_jobs", "Jobs known, by state."),
-                               *v1::JobState_descriptor(), "JOB_STATE_", now.jobs_by_state));
-    families.push_back(One(GaugeFamily("lockstep_queue_jobs", "Jobs that wait for devices."),
-                           number(now.jobs_by_state[v1::JOB_STATE_QUEUED])));
-    families.push_back(ByState(GaugeFamily("lockstep_workers", "Workers known, by state."),
-                               *v1::WorkerState_descriptor(), "WORKER_STATE_", now.workers_by_state));
     families.push_back(
-        One(GaugeFamily("lockstep_devices", "Devices of the connected workers."), number(now.devices_total)));
+        ByState(MakeFamily(kJobs), *v1::JobState_descriptor(), "JOB_STATE_", now.jobs_by_state));
+    families.push_back(One(MakeFamily(kQueueJobs), number(now.jobs_by_state[v1::JOB_STATE_QUEUED])));
     families.push_back(
-        One(GaugeFamily("lockstep_devices_busy", "Devices that a job holds."), number(now.devices_busy)));
-    families.push_back(
-        One(CounterFamily("lockstep_submits_total", "Jobs accepted."), number(now.submits_total)));
-    families.push_back(One(CounterFamily("lockstep_steps_total", "Optimizer steps done, over all jobs."),
-                           number(now.steps_total)));
-    families.push_back(One(CounterFamily("lockstep_checkpoints_total", "Checkpoints written."),
-                           number(now.checkpoints_total)));
-    families.push_back(
-        One(CounterFamily("lockstep_checkpoint_failures_total", "Checkpoints that could not be written."),
-            number(now.checkpoint_failures_total)));
-    families.push_back(
-        One(CounterFamily("lockstep_trainer_crashes_total", "Trainer processes that died on the job."),
-            number(now.trainer_crashes_total)));
-    families.push_back(
-        One(GaugeFamily("lockstep_last_schedule_seconds", "Time that the last scheduling decision took."),
-            now.last_schedule_seconds));
+        ByState(MakeFamily(kWorkers), *v1::WorkerState_descriptor(), "WORKER_STATE_", now.workers_by_state));
+    families.push_back(One(MakeFamily(kDevices), number(now.devices_total)));
+    families.push_back(One(MakeFamily(kDevicesBusy), number(now.devices_busy)));
+    families.push_back(One(MakeFamily(kDevicesWanted), number(now.devices_wanted)));
+    families.push_back(One(MakeFamily(kSubmits), number(now.submits_total)));
+    families.push_back(One(MakeFamily(kSteps), number(now.steps_total)));
+    families.push_back(One(MakeFamily(kCheckpoints), number(now.checkpoints_total)));
+    families.push_back(One(MakeFamily(kCheckpointFailures), number(now.checkpoint_failures_total)));
+    families.push_back(One(MakeFamily(kTrainerCrashes), number(now.trainer_crashes_total)));
+    families.push_back(One(MakeFamily(kLastSchedule), now.last_schedule_seconds));
+    families.push_back(Waits(now.queue_waits));
+    if (auto ratios = StragglerRatios(now.ranks); !ratios.metric.empty())
+      families.push_back(std::move(ratios));
     if (!now.ranks.empty()) {
       families.push_back(StepSeconds(now.ranks));
       families.push_back(Stragglers(now.ranks));

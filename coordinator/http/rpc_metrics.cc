@@ -1,9 +1,7 @@
 #include "coordinator/http/rpc_metrics.h"
 
-#include <prometheus/counter.h>
-#include <prometheus/family.h>
-#include <prometheus/histogram.h>
-#include <prometheus/registry.h>
+#include "common/metrics/families.h"
+#include "coordinator/http/declarations.h"
 
 namespace lockstep {
 namespace {
@@ -17,15 +15,7 @@ const prometheus::Histogram::BucketBoundaries& Boundaries() {
 }  // namespace
 
 RpcMetrics::RpcMetrics(prometheus::Registry* registry)
-    : calls_(prometheus::BuildCounter()
-                 .Name("lockstep_rpcs_total")
-                 .Help("Calls answered, by method and status code.")
-                 .Register(*registry)),
-      seconds_(prometheus::BuildHistogram()
-                   .Name("lockstep_rpc_duration_seconds")
-                   .Help("Time from a call's arrival to its status, by method and status code; for a stream, "
-                         "its life.")
-                   .Register(*registry)) {}
+    : calls_(RegisterCounter(kRpcs, registry)), seconds_(RegisterHistogram(kRpcSeconds, registry)) {}
 
 void RpcMetrics::Record(const std::string& method, absl::StatusCode code, absl::Duration took) {
   const prometheus::Labels labels = {{"method", method}, {"code", absl::StatusCodeToString(code)}};

@@ -7,8 +7,10 @@
 #include <vector>
 
 #include "common/base/proto_time.h"
+#include "common/numerics/reduction_tree.h"
 #include "coordinator/jobs/cordons.h"
 #include "coordinator/jobs/crash_text.h"
+#include "coordinator/jobs/job_time.h"
 #include "coordinator/jobs/state_machine.h"
 #include "coordinator/scheduler/stragglers.h"
 
@@ -59,6 +61,7 @@ void AgentReports::Status(const std::string& worker_name, const v1::AssignmentSt
     if (now.generation < status.generation()) now = Hold{status.job_id(), status.generation(), status.rank()};
   }
 
+  if (status.has_time()) DeviceTime(worker_name, status.time());
   JobRecord* job = Holding(status.job_id(), status.generation());
   Member* member = job == nullptr ? nullptr : job->FindMember(worker_name, status.device());
   // A report on a process that was on this device before the member came.
@@ -84,6 +87,7 @@ void AgentReports::Status(const std::string& worker_name, const v1::AssignmentSt
       if (!current || job->broken) break;  // still in the generation before: as expected while it grows
       if (status.has_model())
         *ledger_->EditJob(job->id())->stored.job.mutable_model_summary() = status.model();
+      CountLostSteps(job, *member, status);
       return generations_->MemberRuns(job, member);
     case v1::ASSIGNMENT_STATE_INTERRUPTED:
       member->holds_state = status.step() >= 0;
@@ -130,6 +134,7 @@ void AgentReports::Ended(JobRecord* job, Member* member, const v1::AssignmentSta
       } else if (job->stop == v1::Stop::MODE_UNSPECIFIED) {
         member->gone = absl::StrCat("the trainer on worker ", member->worker, " ", member->device,
                                     " was stopped: ", status.message());
+        member->cause = "trainer_stopped";
         return;
       }
       member->state = status.state();
@@ -146,6 +151,11 @@ void AgentReports::Ended(JobRecord* job, Member* member, const v1::AssignmentSta
       if (status.corrupt()) Quarantine(ledger_, member->worker, member->device, status.message());
   }
   member->gone = EndText(member->worker, status.rank(), status);
+  ledger_->Note(
+      {ledger_->now(), FleetEvent::Kind::kFailure, member->worker, member->device, id, member->gone});
+  member->cause = status.corrupt()                                ? "corrupt"
+                  : status.state() == v1::ASSIGNMENT_STATE_FAILED ? "trainer_failed"
+                                                                  : "trainer_crashed";
   if (status.state() == v1::ASSIGNMENT_STATE_FAILED) job->avoid.insert({member->worker, member->device});
   // The order that followed may have reached the agent after the end: it would begin anew there.
   const WorkerRecord* worker = ledger_->FindWorker(member->worker);
@@ -165,10 +175,17 @@ void AgentReports::Times(const std::string& worker, const v1::RankTimes& times) 
   job = ledger_->EditJob(times.job_id());
   auto* members = job->stored.job.mutable_members();
   *members->Mutable(rank)->mutable_times() = times.step();
+  const int shards = std::max(job->stored.job.spec().train().logical_shards(), members->size());
   std::vector<RankStep> steps;
   for (const v1::JobMember& member : *members) {
     if (!member.has_times()) return;
-    steps.push_back({member.times().input(), member.times().compute(), member.times().communication()});
+    const v1::StepTimes& step = member.times();
+    steps.push_back({step.input(),
+                     step.compute(),
+                     step.communication(),
+                     {step.arriving().begin(), step.arriving().end()},
+                     step.checkpoint(),
+                     ShardsOfRank(shards, members->size(), member.rank()).size()});
   }
   if (steps.size() < 2) return;
   v1::JobMember& reported = *members->Mutable(rank);
@@ -185,6 +202,26 @@ void AgentReports::Times(const std::string& worker, const v1::RankTimes& times) 
                  reported.device(), *why);
   }
   reported.set_straggler(why.has_value() && (flagged || member.slow >= kSlowReports) ? *why : "");
+}
+
+// Of a job that is final by now, too: the last spell's end comes after rank 0's success.
+void AgentReports::DeviceTime(const std::string& worker, const v1::DeviceTime& time) {
+  if (JobRecord* job = ledger_->EditRuntime(time.job_id()); job != nullptr) {
+    if (NoteDeviceTime(worker, time, &job->stored.time)) ledger_->EditJob(time.job_id());
+    return;
+  }
+  auto stored = ledger_->store()->GetJob(time.job_id());
+  if (!stored.ok() || !NoteDeviceTime(worker, time, &stored->time)) return;
+  if (auto job = ledger_->LoadJob(time.job_id()); job.ok()) (*job)->stored.time = stored->time;
+}
+
+// Those between where the generation begins and where the one before had come to.
+void AgentReports::CountLostSteps(JobRecord* job, const Member& member, const v1::AssignmentStatus& status) {
+  if (status.rank() != 0 || status.step() <= 0 || member.state == v1::ASSIGNMENT_STATE_RUNNING) return;
+  const int64_t lost = job->best_before - (status.step() - 1);
+  if (lost <= 0) return;
+  JobRecord* edited = ledger_->EditJob(job->id());
+  edited->stored.time.set_lost_steps(edited->stored.time.lost_steps() + lost);
 }
 
 void AgentReports::Progress(const std::string& worker, const v1::Progress& progress) {

@@ -26,6 +26,7 @@ class AgentReports {
 
   void Status(const std::string& worker, const v1::AssignmentStatus& status);
   void Times(const std::string& worker, const v1::RankTimes& times);
+  void DeviceTime(const std::string& worker, const v1::DeviceTime& time);
   void Progress(const std::string& worker, const v1::Progress& progress);
   void Logs(const std::string& worker, const v1::LogLines& logs);
   void Address(const std::string& worker, const v1::RendezvousAddress& address);
@@ -37,6 +38,7 @@ class AgentReports {
   // nullptr: the job has no devices, or never had this generation.
   JobRecord* Holding(const std::string& job, int64_t generation);
   bool LeaverReports(JobRecord* job, const std::string& worker, const v1::AssignmentStatus& status);
+  void CountLostSteps(JobRecord* job, const Member& member, const v1::AssignmentStatus& status);
   void Ended(JobRecord* job, Member* member, const v1::AssignmentStatus& status);
 
   Ledger* const ledger_;

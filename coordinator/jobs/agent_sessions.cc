@@ -82,7 +82,7 @@ std::string AgentSessions::Hear(int64_t session) {
   }
   const WorkerRecord* worker = ledger_->FindWorker(found->second.worker);
   if (worker == nullptr || worker->session != session) return "";
-  ledger_->EditWorker(worker->name)->last_heard = ledger_->now();
+  ledger_->Heard(worker->name);
   return worker->name;
 }
 
@@ -130,6 +130,7 @@ void AgentSessions::Register(int64_t session, const v1::Register& message) {
   worker->session = session;
   worker->state = draining ? v1::WORKER_STATE_DRAINING : v1::WORKER_STATE_READY;
   worker->storage_known = !root_id.empty();
+  worker->allows_chaos = message.allows_chaos();
   worker->last_heard = ledger_->now();
   worker->devices.assign(message.devices().begin(), message.devices().end());
   ledger_->WantSchedule();
@@ -173,19 +174,23 @@ void AgentSessions::Reconcile(const std::string& name, const v1::Register& messa
                member->state != v1::ASSIGNMENT_STATE_RUNNING) {
       generations_->Repeat(hold.job, {name, device});  // the order was lost with the stream
     } else {
-      if (member != nullptr) member->gone = absl::StrCat("worker ", name, " no longer has its trainer");
+      if (member != nullptr) {
+        member->gone = absl::StrCat("worker ", name, " no longer has its trainer");
+        member->cause = "trainer_missing";
+      }
       ledger_->EditWorker(name)->holds.erase(device);
     }
   }
   // Members that wait to be adopted, but whose trainers are not there.
   std::vector<std::string> waiting;
-  for (const auto& [id, job] : ledger_->jobs()) {
-    if (job.adopting) waiting.push_back(id);
+  for (const std::string& id : ledger_->holding()) {
+    if (ledger_->FindJob(id)->adopting) waiting.push_back(id);
   }
   for (const std::string& id : waiting) {
     for (Member& member : ledger_->EditRuntime(id)->members) {
       if (member.worker == name && member.heard == 0 && !HasEnded(member.state) && member.gone.empty()) {
         member.gone = absl::StrCat("worker ", name, " no longer has its trainer after a coordinator restart");
+        member.cause = "trainer_missing";
       }
     }
   }
@@ -225,7 +230,9 @@ void AgentSessions::Vacate(const std::string& name, const std::string& device, c
       generations_->Requeue(job, absl::StrCat("queued again: ", reason));
     } else {
       for (Member& member : job->members) {
-        if (member.worker == name && meant(member.device)) member.gone = reason;
+        if (member.worker != name || !meant(member.device)) continue;
+        member.gone = reason;
+        member.cause = "vacated";
       }
     }
   }
@@ -244,7 +251,10 @@ void AgentSessions::Lose(const std::string& name, const std::string& why) {
     JobRecord* job = ledger_->EditRuntime(hold.job);
     if (job == nullptr) continue;
     Member* member = job->FindMember(name, device);
-    if (member != nullptr) member->gone = absl::StrCat(reason, "; it ran rank ", hold.rank, " on ", device);
+    if (member != nullptr) {
+      member->gone = absl::StrCat(reason, "; it ran rank ", hold.rank, " on ", device);
+      member->cause = "worker_lost";
+    }
     std::erase_if(job->leaving, [&](const Member& leaver) { return leaver.worker == name; });
   }
 }

@@ -7,7 +7,9 @@
 #include "common/checkpoint/describe.h"
 #include "coordinator/jobs/artifact_root.h"
 #include "coordinator/jobs/audit_job.h"
+#include "coordinator/jobs/chaos.h"
 #include "coordinator/jobs/controller_impl.h"
+#include "coordinator/jobs/job_reference.h"
 #include "coordinator/jobs/restore.h"
 #include "coordinator/jobs/state_machine.h"
 
@@ -26,15 +28,21 @@ absl::StatusOr<std::unique_ptr<Controller>> Controller::Start(const Options& opt
 Controller::Controller(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Controller::~Controller() = default;
 
-void Controller::Submit(v1::JobSpec spec, std::string request_id, v1::Dataset dataset, JobCallback done) {
-  Submission submission{std::move(spec), std::move(request_id), std::move(dataset), ""};
+void Controller::Submit(v1::JobSpec spec, std::string request_id, v1::Dataset dataset, JobCallback done,
+                        JobOwner owner) {
+  // Request ids are a namespace's own, so that nobody learns of another's job by one. Plain ones of the
+  // default namespace are what they were before there were others.
+  const bool plain = owner.space == kDefaultNamespace && request_id.find('/') == std::string::npos;
+  if (!request_id.empty() && !plain) request_id = absl::StrCat(owner.space, "/", request_id);
+  Submission submission{std::move(spec), std::move(request_id), std::move(dataset), "", owner.space};
   if (submission.spec.has_from()) {
     // A repeated request must get its job even if the checkpoint that it started from is gone by now.
     auto repeated = submission.request_id.empty() ? std::optional<StoredRequest>()
                                                   : impl_->store->FindRequest(submission.request_id);
     if (!repeated.ok()) return done(repeated.status());
     if (!repeated->has_value()) {
-      auto path = ResolveSource(impl_->options.artifact_root, impl_->store, submission.spec);
+      auto path = ResolveSource(impl_->options.artifact_root, impl_->store, submission.spec, owner.space,
+                                owner.scope);
       if (!path.ok()) return done(path.status());
       submission.from_path = *std::move(path);
     }
@@ -84,12 +92,19 @@ void Controller::Uncordon(v1::UncordonWorkerRequest request,
   impl_->loop.Post(std::move(event));
 }
 
+void Controller::Inject(v1::Fault fault, std::function<void(absl::Status)> done) {
+  ControlEvent event;
+  event.apply = [impl = impl_.get(), fault = std::move(fault), done] {
+    InjectFault(&impl->ledger, fault, done);
+  };
+  event.fail = done;
+  impl_->loop.Post(std::move(event));
+}
+
 // Verifying checkpoints takes long and belongs to the caller's thread; it also gives the caller the error.
 void Controller::Resume(std::string job, JobCallback done) {
   std::optional<Restore> restore;
-  auto stored = impl_->store->GetJob(job);
-  if (absl::IsNotFound(stored.status())) stored = impl_->store->FindJobByName(job);
-  if (stored.ok()) {
+  if (auto stored = FindStoredJob(impl_->store, job); stored.ok()) {
     const v1::JobState state = stored->job.state();
     if (state == v1::JOB_STATE_PAUSED || state == v1::JOB_STATE_FAILED || state == v1::JOB_STATE_CANCELLED) {
       auto newest = NewestRestore(impl_->options.artifact_root, *stored);
@@ -105,23 +120,21 @@ void Controller::Resume(std::string job, JobCallback done) {
                   });
 }
 
-absl::StatusOr<v1::Job> Controller::GetJob(const std::string& id_or_name) {
-  auto job = impl_->store->GetJob(id_or_name);
-  if (absl::IsNotFound(job.status())) job = impl_->store->FindJobByName(id_or_name);
-  if (absl::IsNotFound(job.status())) {
-    return absl::NotFoundError(
-        absl::StrCat("no job has the id or name '", id_or_name, "'; `lockstep jobs` lists them"));
-  }
-  if (!job.ok()) return job.status();
-  return std::move(job->job);
+absl::StatusOr<v1::Job> Controller::GetJob(const std::string& reference, const Scope& scope) {
+  ASSIGN_OR_RETURN(StoredJob job, FindStoredJob(impl_->store, reference, scope));
+  return std::move(job.job);
 }
 
-absl::StatusOr<v1::ListJobsResponse> Controller::ListJobs(const v1::ListJobsRequest& request) {
+absl::StatusOr<v1::ListJobsResponse> Controller::ListJobs(const v1::ListJobsRequest& request,
+                                                          const Scope& scope) {
   const int size = request.page_size() <= 0 ? 100 : std::min(request.page_size(), 1'000);
-  std::vector<v1::JobState> states;
-  for (const int state : request.states()) states.push_back(static_cast<v1::JobState>(state));
+  JobFilter filter;
+  for (const int state : request.states()) filter.states.push_back(static_cast<v1::JobState>(state));
+  ASSIGN_OR_RETURN(filter.space, scope.Filter(request.namespace_()));
   // One more than asked for tells whether there is a next page.
-  ASSIGN_OR_RETURN(auto jobs, impl_->store->ListJobs(states, request.page_token(), size + 1));
+  ASSIGN_OR_RETURN(auto jobs, impl_->store->ListJobs(filter, request.page_token(), size + 1));
+  // Finished jobs of one that was deleted are still listed.
+  if (jobs.empty() && !filter.space.empty()) RETURN_IF_ERROR(CheckNamespace(filter.space));
   v1::ListJobsResponse response;
   const bool more = static_cast<int>(jobs.size()) > size;
   if (more) jobs.resize(size);
@@ -133,6 +146,12 @@ absl::StatusOr<v1::ListJobsResponse> Controller::ListJobs(const v1::ListJobsRequ
 std::vector<v1::Worker> Controller::ListWorkers() { return impl_->published.Workers(impl_->clock->Now()); }
 
 ControllerSnapshot Controller::Snapshot() { return impl_->published.Snapshot(); }
+
+JobChanges Controller::ChangedJobs(int64_t after_revision) {
+  return impl_->published.ChangedJobs(after_revision);
+}
+
+std::vector<FleetEvent> Controller::FleetEvents() { return impl_->published.FleetEvents(); }
 
 absl::StatusOr<std::vector<v1::Checkpoint>> Controller::ListCheckpoints(const std::string& job) {
   ASSIGN_OR_RETURN(const v1::Job found, GetJob(job));
@@ -147,16 +166,17 @@ absl::StatusOr<v1::AuditJobResponse> Controller::Audit(const std::string& job) {
   return AuditJob(impl_->options.artifact_root, found);
 }
 
-std::vector<v1::Model> Controller::ListModels() {
+std::vector<v1::Model> Controller::ListModels(const std::string& space) {
   std::vector<v1::Model> models;
   std::string before;
   while (true) {
-    auto jobs = impl_->store->ListJobs({v1::JOB_STATE_SUCCEEDED}, before, 100);
+    auto jobs = impl_->store->ListJobs({.states = {v1::JOB_STATE_SUCCEEDED}, .space = space}, before, 100);
     if (!jobs.ok() || jobs->empty()) return models;
     for (const StoredJob& stored : *jobs) {
       v1::Model& model = models.emplace_back();
       model.set_job_id(stored.job.id());
       model.set_name(stored.job.name());
+      model.set_namespace_(stored.job.namespace_());
       model.set_path(stored.job.model_path());
       model.set_sha256(stored.job.model_sha256());
       *model.mutable_metrics() = stored.job.metrics();

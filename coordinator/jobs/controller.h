@@ -17,10 +17,14 @@
 #include "absl/time/time.h"
 #include "common/base/clock.h"
 #include "common/base/status.h"
+#include "coordinator/jobs/queue_waits.h"
+#include "coordinator/namespaces/scope.h"
 #include "coordinator/store/store.h"
+#include "lockstep/v1/chaos.pb.h"
 #include "lockstep/v1/datasets.pb.h"
 #include "lockstep/v1/jobs.pb.h"
 #include "lockstep/v1/models.pb.h"
+#include "lockstep/v1/namespaces.pb.h"
 #include "lockstep/v1/workers.pb.h"
 
 namespace lockstep {
@@ -39,17 +43,43 @@ struct ControllerSnapshot {
   int64_t workers_by_state[8] = {};  // index: v1::WorkerState
   int64_t devices_total = 0;
   int64_t devices_busy = 0;
-  int64_t steps_total = 0;  // optimizer steps over all jobs since start
+  int64_t devices_wanted = 0;  // what the jobs that are not paused would take at most
+  int64_t steps_total = 0;     // optimizer steps over all jobs since start
   int64_t checkpoint_failures_total = 0;
   int64_t checkpoints_total = 0;
   int64_t trainer_crashes_total = 0;
   int64_t submits_total = 0;
   double last_schedule_seconds = 0;
+  QueueWaits queue_waits;
   struct Rank {
     std::string job;  // id
     v1::JobMember member;
   };
   std::vector<Rank> ranks;  // of running jobs, those whose step times are known
+};
+
+// Something that happened to a worker, or to one device of it.
+struct FleetEvent {
+  enum class Kind { kJoined, kDraining, kLost, kLeft, kFailure, kCordoned, kQuarantined, kUncordoned };
+  absl::Time time;
+  Kind kind = Kind::kJoined;
+  std::string worker;
+  std::string device;  // empty: all of the worker
+  std::string job;     // id; empty: none was concerned
+  std::string text;    // for people; may be empty
+};
+
+// Whose a new job is.
+struct JobOwner {
+  std::string space = kDefaultNamespace;
+  Scope scope;  // of who submits it: what it may start from
+};
+
+// Which jobs changed after a revision; those of one round have later revisions than those of the one before.
+struct JobChanges {
+  int64_t revision = 0;           // of the newest change
+  bool complete = false;          // false: too long ago (or never was), read all jobs
+  std::vector<std::string> jobs;  // ids, by their last change
 };
 
 class Controller {
@@ -63,6 +93,7 @@ class Controller {
     absl::Duration start_timeout = absl::Seconds(60);             // assignment to first step
     absl::Duration lost_peer_patience = absl::Milliseconds(500);  // for the cause of a lost connection
     int failures_in_a_row = 5;  // without a new step between them: then the job fails
+    bool allow_chaos = false;   // InjectFault
     int node_failures = 3;      // within an hour: then the worker is quarantined; 0: never
   };
 
@@ -75,7 +106,8 @@ class Controller {
   using JobCallback = std::function<void(absl::StatusOr<v1::Job>)>;
 
   // `spec` is complete (CompleteSpec) and `dataset` its registered version. See SubmitJob in jobs.proto.
-  void Submit(v1::JobSpec spec, std::string request_id, v1::Dataset dataset, JobCallback done);
+  void Submit(v1::JobSpec spec, std::string request_id, v1::Dataset dataset, JobCallback done,
+              JobOwner owner = {});
   void Cancel(std::string job, JobCallback done);
   void Pause(std::string job, JobCallback done);
   void Resume(std::string job, JobCallback done);
@@ -86,14 +118,31 @@ class Controller {
   void Uncordon(v1::UncordonWorkerRequest request,
                 std::function<void(absl::StatusOr<std::vector<v1::Cordon>>)> done);
 
-  absl::StatusOr<v1::Job> GetJob(const std::string& id_or_name);
-  absl::StatusOr<v1::ListJobsResponse> ListJobs(const v1::ListJobsRequest& request);
+  // See namespaces.proto. A deleted one is given as it was.
+  using NamespaceCallback = std::function<void(absl::StatusOr<v1::Namespace>)>;
+  void CreateNamespace(v1::CreateNamespaceRequest request, NamespaceCallback done);
+  void SetNamespace(v1::SetNamespaceRequest request, NamespaceCallback done);
+  void DeleteNamespace(std::string name, NamespaceCallback done);
+  // As of the last round, with what is in use.
+  absl::StatusOr<std::vector<v1::Namespace>> ListNamespaces();
+  absl::StatusOr<v1::Namespace> GetNamespace(const std::string& name);
+  absl::Status CheckNamespace(const std::string& name);  // NOT_FOUND
+
+  // See InjectFault in chaos.proto.
+  void Inject(v1::Fault fault, std::function<void(absl::Status)> done);
+
+  // By id or name, see jobs.proto; everything that `scope` does not see is NOT_FOUND. The other calls take an
+  // id of a job that the caller may see.
+  absl::StatusOr<v1::Job> GetJob(const std::string& reference, const Scope& scope = {});
+  absl::StatusOr<v1::ListJobsResponse> ListJobs(const v1::ListJobsRequest& request, const Scope& scope = {});
   std::vector<v1::Worker> ListWorkers();
   absl::StatusOr<std::vector<v1::Checkpoint>> ListCheckpoints(
       const std::string& job);                                         // reads the job's folder
   absl::StatusOr<v1::AuditJobResponse> Audit(const std::string& job);  // reads the job's folder
-  std::vector<v1::Model> ListModels();
+  std::vector<v1::Model> ListModels(const std::string& space = "");    // empty: of all namespaces
   ControllerSnapshot Snapshot();
+  JobChanges ChangedJobs(int64_t after_revision);
+  std::vector<FleetEvent> FleetEvents();  // the last ones since the coordinator's start, oldest first
 
   // Subscriptions. The callback gets what is there already, then what comes; `end` (exactly once) when the
   // job is final or, without follow, when all that is there was given. Drop the handle to unsubscribe: no

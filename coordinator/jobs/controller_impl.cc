@@ -39,6 +39,7 @@ Controller::Impl::Impl(const Controller::Options& controller_options, Store* job
                }),
       supervisor(&ledger, &generations),
       cordons(&ledger, &sessions),
+      namespaces(&ledger),
       commands(&ledger, &generations, last_job_id),
       watchers(&ledger),
       loop({.tick = std::max(absl::Milliseconds(200), controller_options.heartbeat_interval)},
@@ -56,6 +57,8 @@ Controller::Impl::~Impl() {
 }
 
 absl::Status Controller::Impl::Load() {
+  ASSIGN_OR_RETURN(const auto stored_namespaces, store->LoadNamespaces());
+  for (const v1::Namespace& space : stored_namespaces) ledger.SetNamespace(space);
   ASSIGN_OR_RETURN(auto active, store->LoadActiveJobs());
   for (StoredJob& stored : active) {
     JobRecord job;
@@ -92,6 +95,9 @@ absl::Status Controller::Impl::Load() {
   ledger.EndRound();
   ASSIGN_OR_RETURN(const auto counts, store->CountJobs());
   published.SetCounts(counts);
+  published.SetJobs(ledger.jobs());
+  published.SetCordons(ledger.cordons());
+  published.SetNamespaces(ledger.namespaces());
   return absl::OkStatus();
 }
 
@@ -107,7 +113,8 @@ absl::Status Controller::Impl::CommitRound() {
     ledger.Undo();
     return status;
   }
-  published.Update(ledger, reports.counters(), commands.submits(), schedule_seconds);
+  published.Update(ledger, reports.counters(), commands.submits(), generations.queue_waits(),
+                   schedule_seconds);
   ledger.RunActions();
   watchers.Notify();
   ledger.EndRound();
@@ -117,6 +124,13 @@ absl::Status Controller::Impl::CommitRound() {
 void Controller::Impl::PostCall(JobCallback done, std::function<void(const JobCallback&)> apply) {
   ControlEvent event;
   event.apply = [done, apply = std::move(apply)] { apply(done); };
+  event.fail = [done](const absl::Status& status) { done(status); };
+  loop.Post(std::move(event));
+}
+
+void Controller::Impl::PostNamespaceCall(const NamespaceCallback& done, std::function<void()> apply) {
+  ControlEvent event;
+  event.apply = std::move(apply);
   event.fail = [done](const absl::Status& status) { done(status); };
   loop.Post(std::move(event));
 }
@@ -146,6 +160,15 @@ void Controller::Impl::Resolve(const std::string& job) {
   });
 }
 
+void Controller::Impl::Heartbeat(const std::string& worker, const v1::Heartbeat& heartbeat) {
+  for (const v1::RankTimes& times : heartbeat.times()) reports.Times(worker, times);
+  for (const v1::DeviceTime& time : heartbeat.device_times()) reports.DeviceTime(worker, time);
+  if (heartbeat.echo() == 0) return;
+  v1::ConnectResponse answer;
+  answer.mutable_heard()->set_echo(heartbeat.echo());
+  ledger.Send(worker, std::move(answer));
+}
+
 void Controller::Impl::Dispatch(int64_t session, const v1::ConnectRequest& message) {
   if (message.has_register_()) return sessions.Register(session, message.register_());
   const std::string worker = sessions.Hear(session);
@@ -154,8 +177,7 @@ void Controller::Impl::Dispatch(int64_t session, const v1::ConnectRequest& messa
     case v1::ConnectRequest::kAssignment:
       return reports.Status(worker, message.assignment());
     case v1::ConnectRequest::kHeartbeat:
-      for (const v1::RankTimes& times : message.heartbeat().times()) reports.Times(worker, times);
-      return;
+      return Heartbeat(worker, message.heartbeat());
     case v1::ConnectRequest::kProgress:
       return reports.Progress(worker, message.progress());
     case v1::ConnectRequest::kLogs:

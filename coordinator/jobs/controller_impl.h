@@ -14,6 +14,7 @@
 #include "coordinator/jobs/generations.h"
 #include "coordinator/jobs/job_commands.h"
 #include "coordinator/jobs/ledger.h"
+#include "coordinator/jobs/namespace_commands.h"
 #include "coordinator/jobs/published.h"
 #include "coordinator/jobs/supervisor.h"
 #include "coordinator/jobs/watchers.h"
@@ -30,9 +31,11 @@ struct Controller::Impl {
 
   // A call that answers a JobCallback.
   void PostCall(JobCallback done, std::function<void(const JobCallback&)> apply);
+  void PostNamespaceCall(const NamespaceCallback& done, std::function<void()> apply);
   std::unique_ptr<Subscription> Subscribe(std::shared_ptr<Watch> watch);
   // Searches for the job's newest checkpoint in the background.
   void Resolve(const std::string& job);
+  void Heartbeat(const std::string& worker, const v1::Heartbeat& heartbeat);
   void Dispatch(int64_t session, const v1::ConnectRequest& message);
   absl::Status CommitRound();
 
@@ -45,6 +48,7 @@ struct Controller::Impl {
   AgentSessions sessions;
   Supervisor supervisor;
   Cordons cordons;
+  NamespaceCommands namespaces;
   JobCommands commands;
   Watchers watchers;
   Published published;

@@ -140,13 +140,14 @@ TEST_F(ControllerTest, ARunningJobGrowsWhenAWorkerJoins) {
   EXPECT_THAT(std::vector<int>(newcomer.survivors().begin(), newcomer.survivors().end()), ElementsAre(0));
   // The old generation steps on until all have met.
   first.Progress(old, 7);
-  WaitFor(job, [](const v1::Job& now) { return now.progress().step() == 7; });
+  EXPECT_TRUE(WaitFor(job, [](const v1::Job& now) { return now.progress().step() == 7; }).regrouping());
   EXPECT_EQ(StateOf(job), v1::JOB_STATE_RUNNING);
   first.Address(survivor);
   second.sink().Next(v1::ConnectResponse::kRendezvous);
   first.Report(survivor, v1::ASSIGNMENT_STATE_RUNNING);
   second.Report(newcomer, v1::ASSIGNMENT_STATE_RUNNING);
-  WaitFor(job, [](const v1::Job& now) { return now.reason() == "running on 2 devices"; });
+  EXPECT_FALSE(
+      WaitFor(job, [](const v1::Job& now) { return now.reason() == "running on 2 devices"; }).regrouping());
   first.Succeed(survivor);
   WaitState(job, v1::JOB_STATE_SUCCEEDED);
 }
@@ -162,7 +163,10 @@ TEST_F(ControllerTest, ACrashOfTheOnlyHolderOfTheStateQueuesAGrowingJobAgain) {
   auto crash = FakeAgent::StatusOf(old, v1::ASSIGNMENT_STATE_CRASHED);
   crash.set_signal(11);
   first.Report(crash);
-  EXPECT_THAT(WaitState(job, v1::JOB_STATE_QUEUED).reason(), HasSubstr("SIGSEGV"));
+  const v1::Job queued = WaitState(job, v1::JOB_STATE_QUEUED);
+  EXPECT_FALSE(queued.regrouping());
+  // The job's own reason is soon what it waits for.
+  EXPECT_THAT(store_->ListTransitions(job)->back().reason, HasSubstr("SIGSEGV"));
   EXPECT_EQ(second.NextStop().mode(), v1::Stop::MODE_ABORT);
 }
 

@@ -29,6 +29,13 @@ Generations::Generations(Ledger* ledger, std::function<void(const std::string&)>
 
 void Generations::Start(const std::string& id, const std::vector<Slot>& slots) {
   JobRecord* job = ledger_->EditJob(id);
+  absl::Time queued_at = job->queued_at;
+  if (queued_at == absl::InfinitePast() && job->stored.job.generation() == 0) {
+    queued_at = FromProto(job->stored.job.submitted_at());
+  }
+  if (queued_at > absl::InfinitePast()) {
+    ledger_->AfterCommit([this, wait = ledger_->now() - queued_at] { queue_waits_.Add(wait); });
+  }
   if (!ledger_->Move(job, v1::JOB_STATE_STARTING, absl::StrCat("starting on ", Devices(slots.size()))))
     return;
   job->members.clear();
@@ -63,6 +70,7 @@ void Generations::Reshape(const std::string& id, const std::vector<Slot>& leavin
     if (job->members[rank].since > old_generation) SendAssignment(*job, static_cast<int>(rank));
   }
   if (added.empty()) TellAll(job);
+  job->stored.job.set_regrouping(true);
   job->stored.job.set_reason(absl::StrCat("running on ", Devices(before), ", ",
                                           job->members.size() > before ? "growing" : "shrinking", " to ",
                                           job->members.size()));
@@ -115,6 +123,7 @@ void Generations::DropNewcomers(JobRecord* job) {
     entry->set_device(job->members[rank].device);
   }
   AbortOutsiders(*job);
+  job->stored.job.set_regrouping(false);
   job->stored.job.set_reason(absl::StrCat("running on ", Devices(job->members.size()), Note(*job)));
   ledger_->WantSchedule();
   ApplyWishes(job->id());
@@ -126,6 +135,7 @@ void Generations::TakeMembers(JobRecord* job) {
   stored.set_generation(stored.generation() + 1);
   stored.clear_members();
   job->rendezvous_sent = false;
+  job->best_before = job->best_step;
   job->interrupted_at = absl::InfiniteFuture();
   job->deadline = ledger_->now() + ledger_->options().start_timeout;
   for (size_t rank = 0; rank < job->members.size(); ++rank) {
@@ -282,6 +292,7 @@ void Generations::MemberRuns(JobRecord* job, Member* member) {
     *ledger_->EditJob(job->id())->stored.job.mutable_started_at() = ToProto(ledger_->now());
   }
   if (!all) return;
+  if (job->stored.job.regrouping()) ledger_->EditJob(job->id())->stored.job.set_regrouping(false);
   if (job->stop == v1::Stop::MODE_UNSPECIFIED) job->deadline = absl::InfiniteFuture();
   job->accepted_from = job->stored.job.generation();
   job->adopting = false;
@@ -370,6 +381,7 @@ void Generations::Succeed(JobRecord* job, int64_t generation, const v1::TrainRes
   *stored.mutable_metrics() = result.metrics();
   if (result.has_confusion_matrix()) *stored.mutable_confusion_matrix() = result.confusion_matrix();
   stored.set_model_sha256(result.model_sha256());
+  stored.set_model_bytes(result.model_bytes());
   stored.set_model_path(absl::StrCat(ledger_->options().artifact_root, "/jobs/", job->id(), "/model"));
   // The others end by themselves, or are killed later; those of a generation that came to nothing at once.
   for (const auto& [worker, device] : ledger_->HoldsOf(job->id())) {

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "coordinator/jobs/ledger.h"
+#include "coordinator/jobs/queue_waits.h"
 
 namespace lockstep {
 
@@ -57,6 +58,9 @@ class Generations {
   // Back into the queue, from its newest whole checkpoint.
   void Requeue(JobRecord* job, const std::string& reason);
 
+  // Of the jobs started so far.
+  const QueueWaits& queue_waits() const { return queue_waits_; }
+
   // Kills whatever is left of the job on any device.
   void Abort(const std::string& job);
   // Kills one assignment that should not be there.
@@ -75,6 +79,7 @@ class Generations {
 
   Ledger* const ledger_;
   const std::function<void(const std::string&)> resolve_;
+  QueueWaits queue_waits_;
 };
 
 }  // namespace lockstep

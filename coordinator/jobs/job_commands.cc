@@ -5,6 +5,7 @@
 
 #include "absl/strings/escaping.h"
 #include "common/base/proto_time.h"
+#include "coordinator/jobs/namespace_commands.h"
 #include "coordinator/jobs/state_machine.h"
 
 namespace lockstep {
@@ -55,6 +56,8 @@ void JobCommands::Submit(const Submission& submission, const Controller::JobCall
     if (first.has_value()) return Answer(first->job_id, done);
   }
 
+  absl::Status admitted = AdmitTo(*ledger_, submission.space, std::max(1, submission.spec.workers().min()));
+  if (!admitted.ok()) return Refuse(std::move(admitted), done);
   auto dataset = ledger_->ShareDataset(submission.dataset);
   if (!dataset.ok()) return Refuse(dataset.status(), done);
   JobRecord job;
@@ -67,6 +70,7 @@ void JobCommands::Submit(const Submission& submission, const Controller::JobCall
   const absl::Time now = ledger_->now();
   const std::string id = ids_.Next(now);
   stored.set_id(id);
+  stored.set_namespace_(submission.space);
   stored.set_name(submission.spec.name().empty() ? id : submission.spec.name());
   *stored.mutable_spec() = submission.spec;
   *stored.mutable_submitted_at() = ToProto(now);
@@ -158,6 +162,10 @@ void JobCommands::Resume(const std::string& id_or_name, const std::optional<Rest
     case v1::JOB_STATE_PAUSED:
     case v1::JOB_STATE_FAILED:
     case v1::JOB_STATE_CANCELLED:
+      if (IsFinal(job->state())) {  // a paused one is among the unfinished already
+        absl::Status admitted = AdmitTo(*ledger_, stored.namespace_(), LeastWorkers(stored));
+        if (!admitted.ok()) return Refuse(std::move(admitted), done);
+      }
       stored.set_pause_requested(false);
       stored.set_cancel_requested(false);
       job->members.clear();

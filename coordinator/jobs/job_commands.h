@@ -17,6 +17,7 @@ struct Submission {
   std::string request_id;
   v1::Dataset dataset;
   std::string from_path;  // spec.from, resolved
+  std::string space;      // its namespace
 };
 
 class JobCommands {

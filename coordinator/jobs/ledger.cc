@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include "absl/strings/numbers.h"
+#include "coordinator/jobs/job_reference.h"
 #include "coordinator/jobs/state_machine.h"
 
 namespace lockstep {
@@ -48,6 +49,7 @@ bool Ledger::Move(JobRecord* job, v1::JobState to, const std::string& reason) {
   spdlog::info("job {} ({}): {} -> {}: {}", job->id(), job->stored.job.name(), JobStateName(transition->from),
                JobStateName(to), reason);
   batch_.transitions.push_back(*std::move(transition));
+  if (to == v1::JOB_STATE_QUEUED) job->queued_at = now();
   Reindex(job->id());
   WantSchedule();
   return true;
@@ -56,40 +58,51 @@ bool Ledger::Move(JobRecord* job, v1::JobState to, const std::string& reason) {
 void Ledger::Reindex(const std::string& id) {
   const auto found = jobs_.find(id);
   if (found == jobs_.end()) return;
-  const std::pair<int, std::string> key(-found->second.stored.job.spec().priority(), id);
-  if (found->second.state() == v1::JOB_STATE_QUEUED) {
-    queue_.insert(key);
+  const v1::Job& job = found->second.stored.job;
+  const v1::JobState state = job.state();
+  if (state == v1::JOB_STATE_QUEUED) {
+    queue_.Add(job.namespace_(), job.spec().priority(), id);
   } else {
-    queue_.erase(key);
+    queue_.Remove(job.namespace_(), job.spec().priority(), id);
+  }
+  if (IsFinal(state)) {
+    ForgetUnfinished(job);
+  } else {
+    unfinished_[job.namespace_()].insert(id);
+  }
+  if (state == v1::JOB_STATE_STARTING || state == v1::JOB_STATE_RUNNING ||
+      state == v1::JOB_STATE_RECOVERING) {
+    holding_.insert(id);
+  } else {
+    holding_.erase(id);
   }
 }
 
-std::vector<const JobRecord*> Ledger::Queue(size_t limit) const {
-  std::vector<const JobRecord*> queued;
-  for (const auto& [priority, id] : queue_) {
-    if (queued.size() == limit) break;
-    queued.push_back(&jobs_.at(id));
-  }
-  return queued;
+void Ledger::ForgetUnfinished(const v1::Job& job) {
+  const auto space = unfinished_.find(job.namespace_());
+  if (space == unfinished_.end()) return;
+  space->second.erase(job.id());
+  if (space->second.empty()) unfinished_.erase(space);
 }
 
-absl::StatusOr<std::string> Ledger::ResolveJob(const std::string& id_or_name) const {
-  if (jobs_.count(id_or_name) > 0) return id_or_name;
+const std::set<std::string>& Ledger::UnfinishedOf(const std::string& space) const {
+  static const std::set<std::string> kNone;
+  const auto found = unfinished_.find(space);
+  return found == unfinished_.end() ? kNone : found->second;
+}
+
+absl::StatusOr<std::string> Ledger::ResolveJob(const std::string& reference) const {
+  if (jobs_.count(reference) > 0) return reference;
+  const QualifiedName wanted = SplitName(reference, kDefaultNamespace);
   for (auto image = job_images_.rbegin(); image != job_images_.rend(); ++image) {
     const auto job = jobs_.find(image->first);
     if (!image->second.before.has_value() && job != jobs_.end() &&
-        job->second.stored.job.name() == id_or_name) {
+        job->second.stored.job.name() == wanted.name && job->second.stored.job.namespace_() == wanted.space) {
       return image->first;
     }
   }
-  auto job = store_->GetJob(id_or_name);
-  if (absl::IsNotFound(job.status())) job = store_->FindJobByName(id_or_name);
-  if (absl::IsNotFound(job.status())) {
-    return absl::NotFoundError(
-        absl::StrCat("no job has the id or name '", id_or_name, "'; `lockstep jobs` lists them"));
-  }
-  if (!job.ok()) return job.status();
-  return job->job.id();
+  ASSIGN_OR_RETURN(const StoredJob job, FindStoredJob(store_, reference));
+  return job.job.id();
 }
 
 absl::StatusOr<JobRecord*> Ledger::LoadJob(const std::string& id) {
@@ -151,6 +164,13 @@ WorkerRecord* Ledger::EditWorker(const std::string& name) {
   return &found->second;
 }
 
+void Ledger::Heard(const std::string& name) {
+  const auto found = workers_.find(name);
+  if (found == workers_.end()) return;
+  found->second.last_heard = now();
+  heard_.insert(name);
+}
+
 void Ledger::RemoveWorker(const std::string& name) {
   EditWorker(name);
   workers_.erase(name);
@@ -197,6 +217,27 @@ std::vector<std::pair<std::string, std::string>> Ledger::HoldsOf(const std::stri
   return holds;
 }
 
+const v1::Namespace* Ledger::FindNamespace(const std::string& name) const {
+  const auto found = namespaces_.find(name);
+  return found == namespaces_.end() ? nullptr : &found->second;
+}
+
+void Ledger::EditNamespace(const std::string& name) {
+  const v1::Namespace* now = FindNamespace(name);
+  namespace_images_.try_emplace(name, now == nullptr ? std::nullopt : std::optional(*now));
+  want_schedule_ = true;
+}
+
+void Ledger::SetNamespace(const v1::Namespace& space) {
+  EditNamespace(space.name());
+  namespaces_[space.name()] = space;
+}
+
+void Ledger::RemoveNamespace(const std::string& name) {
+  EditNamespace(name);
+  namespaces_.erase(name);
+}
+
 void Ledger::Send(const std::string& worker, v1::ConnectResponse message) {
   const WorkerRecord* record = FindWorker(worker);
   if (record == nullptr) return;
@@ -220,19 +261,39 @@ std::map<std::string, v1::JobState> Ledger::ChangedJobs() const {
   return changed;
 }
 
+std::vector<std::string> Ledger::EditedWorkers() const {
+  std::vector<std::string> names;
+  for (const auto& [name, before] : worker_images_) names.push_back(name);
+  return names;
+}
+
 absl::Status Ledger::Commit() {
   batch_.jobs.clear();
   for (const auto& [id, image] : job_images_) {
     if (image.stored) batch_.jobs.push_back(jobs_.at(id).stored);
   }
   for (const auto& [id, request] : requests_) batch_.requests.push_back(request);
+  batch_.namespaces.clear();
+  batch_.removed_namespaces.clear();
+  for (const auto& [name, before] : namespace_images_) {
+    if (const v1::Namespace* space = FindNamespace(name); space != nullptr) {
+      batch_.namespaces.push_back(*space);
+    } else {
+      batch_.removed_namespaces.push_back(name);
+    }
+  }
   return store_->Commit(batch_);
 }
 
 void Ledger::Undo() {
   for (auto& [id, image] : job_images_) {
     const auto job = jobs_.find(id);
-    if (job != jobs_.end()) queue_.erase({-job->second.stored.job.spec().priority(), id});
+    if (job != jobs_.end()) {
+      const v1::Job& stored = job->second.stored.job;
+      queue_.Remove(stored.namespace_(), stored.spec().priority(), id);
+      ForgetUnfinished(stored);
+    }
+    holding_.erase(id);
     if (image.before.has_value()) {
       jobs_.insert_or_assign(id, *std::move(image.before));
       Reindex(id);
@@ -245,6 +306,13 @@ void Ledger::Undo() {
       workers_.insert_or_assign(name, *std::move(before));
     } else {
       workers_.erase(name);
+    }
+  }
+  for (auto& [name, before] : namespace_images_) {
+    if (before.has_value()) {
+      namespaces_[name] = *std::move(before);
+    } else {
+      namespaces_.erase(name);
     }
   }
   if (cordons_before_.has_value()) cordons_ = *std::exchange(cordons_before_, std::nullopt);
@@ -263,10 +331,13 @@ void Ledger::EndRound() {
   }
   job_images_.clear();
   worker_images_.clear();
+  heard_.clear();
+  namespace_images_.clear();
   cordons_before_.reset();
   requests_.clear();
   batch_ = Batch();
   actions_.clear();
+  events_.clear();
 }
 
 }  // namespace lockstep

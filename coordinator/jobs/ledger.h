@@ -20,6 +20,7 @@
 #include "common/base/clock.h"
 #include "coordinator/jobs/controller.h"
 #include "coordinator/jobs/records.h"
+#include "coordinator/scheduler/turns.h"
 #include "coordinator/store/store.h"
 
 namespace lockstep {
@@ -48,10 +49,13 @@ class Ledger {
   JobRecord* EditRuntime(const std::string& id);
   // A transition of the state machine, recorded. A forbidden one is a bug: it is logged and not done.
   bool Move(JobRecord* job, v1::JobState to, const std::string& reason);
-  // The first `limit` queued jobs by turn.
-  std::vector<const JobRecord*> Queue(size_t limit) const;
-  // By id, or the newest of that name, also if it is only in this round. NOT_FOUND.
-  absl::StatusOr<std::string> ResolveJob(const std::string& id_or_name) const;
+  // Of jobs(), those that hold devices: starting, running or recovering.
+  const std::set<std::string>& holding() const { return holding_; }
+  // The queued jobs, to be taken by turn.
+  const Turns& queue() const { return queue_; }
+  // By id, or the newest of that name, also if it is only in this round; "team-a/NAME" is one of team-a.
+  // NOT_FOUND.
+  absl::StatusOr<std::string> ResolveJob(const std::string& reference) const;
   // Brings a final job back from the store.
   absl::StatusOr<JobRecord*> LoadJob(const std::string& id);
   // Whether the store has the job (or will have it with this round).
@@ -64,6 +68,11 @@ class Ledger {
   const WorkerRecord* FindWorker(const std::string& name) const;
   WorkerRecord* EditWorker(const std::string& name);  // made if it is not there
   void RemoveWorker(const std::string& name);
+  // It was heard just now. Stands even if the round is undone, and is no change of the worker otherwise:
+  // thousands of heartbeats a second must not copy thousands of records.
+  void Heard(const std::string& name);
+  // Those heard in this round.
+  const std::set<std::string>& heard() const { return heard_; }
   // (worker, device) that have an unended assignment of `job`.
   std::vector<std::pair<std::string, std::string>> HoldsOf(const std::string& job) const;
 
@@ -74,10 +83,21 @@ class Ledger {
   void SetCordon(const v1::Cordon& cordon);  // stored with the round
   void RemoveCordon(const Slot& slot);
 
+  const v1::Namespace* FindNamespace(
+      const std::string& name) const;  // without its use; nullptr: there is none
+  const std::map<std::string, v1::Namespace>& namespaces() const { return namespaces_; }
+  void SetNamespace(const v1::Namespace& space);  // stored with the round
+  void RemoveNamespace(const std::string& name);
+  // Ids of its jobs that are not final: what is in use of a quota is counted from them.
+  const std::set<std::string>& UnfinishedOf(const std::string& space) const;
+
   std::map<int64_t, Session>& sessions() { return sessions_; }
 
   // The round.
   Batch& batch() { return batch_; }
+  // What befell a worker besides what its record shows; published with the round.
+  void Note(FleetEvent event) { events_.push_back(std::move(event)); }
+  const std::vector<FleetEvent>& events() const { return events_; }
   std::map<std::string, StoredRequest>& requests() { return requests_; }
   void AfterCommit(std::function<void()> action) { actions_.push_back(std::move(action)); }
   // Through the worker's present stream, after the commit; dropped if it has none.
@@ -90,7 +110,10 @@ class Ledger {
   std::vector<std::string> EditedJobs() const;
   // Jobs whose stored part changed in this round, with the state that they had (UNSPECIFIED: new).
   std::map<std::string, v1::JobState> ChangedJobs() const;
-  bool workers_changed() const { return !worker_images_.empty() || cordons_before_.has_value(); }
+  // Workers that were looked at to be changed in this round; some may be gone.
+  std::vector<std::string> EditedWorkers() const;
+  bool cordons_changed() const { return cordons_before_.has_value(); }
+  bool namespaces_changed() const { return !namespace_images_.empty(); }
 
   absl::Status Commit();  // stores the round; its changes then stand
   void Undo();            // takes them back, and forgets the actions
@@ -105,24 +128,32 @@ class Ledger {
   };
   JobRecord* Edit(const std::string& id, bool stored);
   void Reindex(const std::string& id);
+  void ForgetUnfinished(const v1::Job& job);
   void EditCordons();
+  void EditNamespace(const std::string& name);
 
   const Controller::Options options_;
   Store* const store_;
   Clock* const clock_;
   std::map<std::string, JobRecord> jobs_;
-  std::set<std::pair<int, std::string>> queue_;  // (-priority, id) of queued jobs
+  Turns queue_;                                              // queued jobs
+  std::set<std::string> holding_;                            // ids of jobs that hold devices
+  std::map<std::string, std::set<std::string>> unfinished_;  // ids, by namespace
+  std::map<std::string, v1::Namespace> namespaces_;
   std::map<std::string, WorkerRecord> workers_;
+  std::set<std::string> heard_;
   std::map<Slot, v1::Cordon> cordons_;
   std::map<int64_t, Session> sessions_;
   std::map<std::string, std::weak_ptr<const v1::Dataset>> datasets_;  // by "name@version"
 
   std::map<std::string, JobImage> job_images_;
   std::map<std::string, std::optional<WorkerRecord>> worker_images_;
+  std::map<std::string, std::optional<v1::Namespace>> namespace_images_;
   std::optional<std::map<Slot, v1::Cordon>> cordons_before_;  // if the round changed them
   Batch batch_;
   std::map<std::string, StoredRequest> requests_;  // of this round, by request id
   std::vector<std::function<void()>> actions_;
+  std::vector<FleetEvent> events_;
   bool want_schedule_ = false;
 };
 

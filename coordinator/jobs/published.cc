@@ -1,6 +1,9 @@
 #include "coordinator/jobs/published.h"
 
+#include <algorithm>
+
 #include "common/base/proto_time.h"
+#include "coordinator/jobs/state_machine.h"
 
 namespace lockstep {
 
@@ -11,8 +14,34 @@ void Published::SetCounts(const std::map<v1::JobState, int64_t>& jobs_by_state) 
   }
 }
 
+void Published::SetJobs(const std::map<std::string, JobRecord>& jobs) {
+  absl::MutexLock lock(&mutex_);
+  for (const auto& [id, job] : jobs) SetUnfinished(id, &job);
+}
+
+void Published::SetNamespaces(const std::map<std::string, v1::Namespace>& namespaces) {
+  absl::MutexLock lock(&mutex_);
+  namespaces_ = namespaces;
+}
+
+void Published::SetUnfinished(const std::string& id, const JobRecord* job) {
+  if (job == nullptr || IsFinal(job->state())) {
+    unfinished_.erase(id);
+    return;
+  }
+  Unfinished& kept = unfinished_[id];
+  kept = {job->stored.job.namespace_(), job->state() == v1::JOB_STATE_QUEUED, DevicesOf(*job)};
+  if (job->state() == v1::JOB_STATE_PAUSED) return;
+  kept.wanted = std::max(MostWorkers(job->stored.job), static_cast<int>(job->members.size()));
+}
+
+void Published::SetCordons(const std::map<Slot, v1::Cordon>& cordons) {
+  absl::MutexLock lock(&mutex_);
+  cordons_ = cordons;
+}
+
 void Published::Update(const Ledger& ledger, const ReportCounters& counters, int64_t submits,
-                       double schedule_seconds) {
+                       const QueueWaits& queue_waits, double schedule_seconds) {
   absl::MutexLock lock(&mutex_);
   for (const auto& [id, was] : ledger.ChangedJobs()) {
     if (was != v1::JOB_STATE_UNSPECIFIED) --snapshot_.jobs_by_state[was];
@@ -24,13 +53,27 @@ void Published::Update(const Ledger& ledger, const ReportCounters& counters, int
       members_.erase(id);
     }
   }
-  if (ledger.workers_changed()) workers_ = ledger.workers();
-  if (ledger.workers_changed()) cordons_ = ledger.cordons();
+  for (const std::string& id : ledger.EditedJobs()) SetUnfinished(id, ledger.FindJob(id));
+  if (ledger.namespaces_changed()) namespaces_ = ledger.namespaces();
+  journal_.Add(ledger, workers_, cordons_);
+  for (const std::string& name : ledger.EditedWorkers()) {
+    if (const WorkerRecord* worker = ledger.FindWorker(name); worker != nullptr) {
+      workers_.insert_or_assign(name, *worker);
+    } else {
+      workers_.erase(name);
+    }
+  }
+  for (const std::string& name : ledger.heard()) {
+    const auto known = workers_.find(name);
+    if (known != workers_.end()) known->second.last_heard = ledger.FindWorker(name)->last_heard;
+  }
+  if (ledger.cordons_changed()) cordons_ = ledger.cordons();
   snapshot_.steps_total = counters.steps;
   snapshot_.checkpoints_total = counters.checkpoints;
   snapshot_.checkpoint_failures_total = counters.checkpoint_failures;
   snapshot_.trainer_crashes_total = counters.trainer_crashes;
   snapshot_.submits_total = submits;
+  snapshot_.queue_waits = queue_waits;
   snapshot_.last_schedule_seconds = schedule_seconds;
 }
 
@@ -62,9 +105,55 @@ std::vector<v1::Worker> Published::Workers(absl::Time now) const {
   return workers;
 }
 
+std::vector<v1::Namespace> Published::Namespaces() const {
+  absl::MutexLock lock(&mutex_);
+  std::map<std::string, v1::NamespaceUse> uses;
+  for (const auto& [id, job] : unfinished_) {
+    v1::NamespaceUse& use = uses[job.space];
+    use.set_jobs(use.jobs() + 1);
+    use.set_devices(use.devices() + job.devices);
+    if (job.queued) use.set_queued_jobs(use.queued_jobs() + 1);
+  }
+  std::vector<v1::Namespace> spaces;
+  for (const auto& [name, space] : namespaces_) {
+    spaces.push_back(space);
+    *spaces.back().mutable_use() = uses[name];
+  }
+  return spaces;
+}
+
+bool Published::HasNamespace(const std::string& name) const {
+  absl::MutexLock lock(&mutex_);
+  return namespaces_.contains(name);
+}
+
+// No more of a namespace than its quota lets it have.
+int64_t Published::DevicesWanted() const {
+  std::map<std::string_view, int64_t> by_namespace;
+  for (const auto& [id, job] : unfinished_) by_namespace[job.space] += job.wanted;
+  int64_t wanted = 0;
+  for (const auto& [name, count] : by_namespace) {
+    const auto space = namespaces_.find(std::string(name));
+    const bool limited = space != namespaces_.end() && space->second.quota().has_devices();
+    wanted += limited ? std::min(count, space->second.quota().devices()) : count;
+  }
+  return wanted;
+}
+
+JobChanges Published::ChangedJobs(int64_t after_revision) const {
+  absl::MutexLock lock(&mutex_);
+  return journal_.Since(after_revision);
+}
+
+std::vector<FleetEvent> Published::FleetEvents() const {
+  absl::MutexLock lock(&mutex_);
+  return journal_.Events();
+}
+
 ControllerSnapshot Published::Snapshot() const {
   absl::MutexLock lock(&mutex_);
   ControllerSnapshot snapshot = snapshot_;
+  snapshot.devices_wanted = DevicesWanted();
   for (const auto& [name, worker] : workers_) {
     ++snapshot.workers_by_state[worker.state];
     if (worker.state == v1::WORKER_STATE_LOST) continue;

@@ -34,6 +34,7 @@ struct Member {
   bool holds_state = false;  // it made a step, or waits with its memory intact
   int slow = 0;              // reports of its step times in a row that showed it as a straggler
   std::string gone;          // why it will not go on; empty: it lives, as far as we know
+  const char* cause = "";    // the same in a word, for lockstep_job_restarts_total
 };
 
 // A device of a worker.
@@ -49,6 +50,12 @@ inline int LeastWorkers(const v1::Job& job) {
   return job.workers_wanted() > 0 ? std::min(least, job.workers_wanted()) : least;
 }
 
+// As many as it would take.
+inline int MostWorkers(const v1::Job& job) {
+  return job.workers_wanted() > 0 ? job.workers_wanted()
+                                  : std::max(LeastWorkers(job), job.spec().workers().max());
+}
+
 struct JobRecord {
   StoredJob stored;
   std::shared_ptr<const v1::Dataset> dataset;  // shared by the jobs of one version
@@ -61,6 +68,7 @@ struct JobRecord {
   std::string broken_reason;  // the last one, while recovering
   bool stepped = false;       // somebody made a step since Start
   int64_t best_step = 0;      // furthest step heard of
+  int64_t best_before = 0;    // then, when the generation was made
   int failures = 0;           // in a row, without a step beyond failed_step
   int64_t failed_step = -1;
   int64_t failed_generation = 0;                       // the last one that counted as a failure
@@ -72,6 +80,7 @@ struct JobRecord {
   bool requeue_when_stopped = false;                 // a pause that only frees the devices
   v1::Stop::Mode stop = v1::Stop::MODE_UNSPECIFIED;  // sent to the current generation
   absl::Time deadline = absl::InfiniteFuture();      // of the start, the stop or the adoption
+  absl::Time queued_at = absl::InfinitePast();       // InfinitePast: at its submission, or not known
   std::string note;  // where its weights come from, if not from the start: joins its reason
 
   const std::string& id() const { return stored.job.id(); }
@@ -84,6 +93,14 @@ struct JobRecord {
     return nullptr;
   }
 };
+
+// What a job holds of its namespace's quota: those that it is giving back, too.
+inline int DevicesOf(const JobRecord& job) {
+  const v1::JobState state = job.state();
+  const bool holds =
+      state == v1::JOB_STATE_STARTING || state == v1::JOB_STATE_RUNNING || state == v1::JOB_STATE_RECOVERING;
+  return holds ? static_cast<int>(job.members.size() + job.leaving.size()) : 0;
+}
 
 // An assignment that a device has, as far as we know, not yet ended.
 struct Hold {
@@ -100,7 +117,8 @@ struct WorkerRecord {
   std::string version;
   std::vector<v1::Device> devices;
   v1::WorkerState state = v1::WORKER_STATE_READY;
-  int64_t session = 0;         // 0: its stream is gone
+  int64_t session = 0;  // 0: its stream is gone
+  bool allows_chaos = false;
   bool storage_known = false;  // it has shown that it sees our artifact root
   absl::Time connected_at;
   absl::Time last_heard;

@@ -340,6 +340,27 @@ TEST_F(RecoveryTest, ACorruptDeviceIsNamedAndQuarantinedUntilSomebodyPutsItBack)
   EXPECT_EQ(second_.NextAssignment().generation(), 3) << "it is to grow onto the device again";
 }
 
+TEST_F(ControllerTest, ACordonOutlivesTheCoordinator) {
+  {
+    FakeAgent agent(controller_.get(), "w1", 1);
+    agent.Join();
+    v1::CordonWorkerRequest request;
+    request.set_worker("w1");
+    request.set_reason("memory test");
+    absl::Notification done;
+    controller_->Cordon(request, [&](const auto& cordoned) {
+      EXPECT_TRUE(cordoned.ok());
+      done.Notify();
+    });
+    done.WaitForNotification();
+  }
+  RestartController();
+  FakeAgent agent(controller_.get(), "w1", 1);
+  agent.Join();
+  ASSERT_EQ(controller_->ListWorkers().size(), 1u);
+  EXPECT_EQ(controller_->ListWorkers().front().devices(0).cordoned(), "memory test");
+}
+
 TEST_F(RecoveryTest, AJobIsScaledDownAtABoundaryAndUpAgain) {
   Run(2);  // fewer than the spec's minimum may be asked for
   EXPECT_EQ(Scale(job_, 1)->workers_wanted(), 1);

@@ -4,7 +4,10 @@
 
 #include "absl/strings/str_join.h"
 #include "common/checkpoint/checkpoint.h"
+#include "common/paths/path_fence.h"
 #include "common/pretrained/import.h"
+#include "coordinator/jobs/artifact_access.h"
+#include "coordinator/jobs/job_reference.h"
 
 namespace lockstep {
 namespace {
@@ -72,10 +75,15 @@ absl::StatusOr<Restore> NewestRestore(const std::string& artifact_root, const St
 }
 
 absl::StatusOr<std::string> ResolveSource(const std::string& artifact_root, Store* store,
-                                          const v1::JobSpec& spec) {
+                                          const v1::JobSpec& spec, const std::string& space,
+                                          const Scope& scope) {
   if (!spec.has_from()) return "";
   const v1::CheckpointSource& from = spec.from();
+  for (const std::string& path : {from.path(), from.safetensors()}) {
+    RETURN_IF_ERROR(Annotate(CheckMayRead(artifact_root, store, path, scope), "from"));
+  }
   if (!from.safetensors().empty()) {  // the trainers read it; what can be told now need not wait for them
+    RETURN_IF_ERROR(ReadFence().Check("from.safetensors", from.safetensors()));
     RETURN_IF_ERROR(CheckPretrained(from, spec.model()));
     return "";
   }
@@ -83,6 +91,7 @@ absl::StatusOr<std::string> ResolveSource(const std::string& artifact_root, Stor
     return absl::InvalidArgumentError("from: expected one of job, path and safetensors");
   }
   if (!from.path().empty()) {
+    RETURN_IF_ERROR(ReadFence().Check("from.path", from.path()));
     if (!IsDirectory(from.path())) {
       return absl::NotFoundError(absl::StrCat("from.path: ", from.path(), " is not a folder on the ",
                                               "coordinator's host; expected a checkpoint or model folder"));
@@ -92,8 +101,7 @@ absl::StatusOr<std::string> ResolveSource(const std::string& artifact_root, Stor
     }
     return from.path();
   }
-  auto job = store->GetJob(from.job());
-  if (absl::IsNotFound(job.status())) job = store->FindJobByName(from.job());
+  auto job = FindStoredJob(store, from.job(), scope, space);
   if (!job.ok()) return Annotate(job.status(), "from.job");
   const std::string directory = CheckpointDirectory(artifact_root, job->job.id());
   if (from.has_step() || from.best()) {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "common/base/status.h"
+#include "coordinator/namespaces/scope.h"
 #include "coordinator/store/store.h"
 
 namespace lockstep {
@@ -22,9 +23,10 @@ std::string CheckpointDirectory(const std::string& artifact_root, const std::str
 // none is whole.
 absl::StatusOr<Restore> NewestRestore(const std::string& artifact_root, const StoredJob& job);
 
-// The folder that a spec's `from` means, verified; "" without a `from`. INVALID_ARGUMENT, NOT_FOUND,
-// DATA_LOSS.
+// The folder that a spec's `from` means, verified; "" without a `from`. `space`: the new job's namespace,
+// which the name of a job is looked for in. INVALID_ARGUMENT, NOT_FOUND, DATA_LOSS.
 absl::StatusOr<std::string> ResolveSource(const std::string& artifact_root, Store* store,
-                                          const v1::JobSpec& spec);
+                                          const v1::JobSpec& spec, const std::string& space,
+                                          const Scope& scope);
 
 }  // namespace lockstep

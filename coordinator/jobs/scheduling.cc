@@ -1,9 +1,12 @@
 #include "coordinator/jobs/scheduling.h"
 
 #include <algorithm>
+#include <map>
+#include <string_view>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "coordinator/jobs/device_quotas.h"
 #include "coordinator/scheduler/scheduler.h"
 
 namespace lockstep {
@@ -45,17 +48,17 @@ int64_t CordonedDevices(const Ledger& ledger) {
   return count;
 }
 
-SchedulerJob Describe(const JobRecord& job) {
+SchedulerJob Describe(const JobRecord& job, DeviceQuotas* quotas) {
   const v1::Job& stored = job.stored.job;
   SchedulerJob out;
   out.id = stored.id();
   out.priority = stored.spec().priority();
   out.min = LeastWorkers(stored);
-  out.max = stored.workers_wanted() > 0 ? stored.workers_wanted()
-                                        : std::max(out.min, stored.spec().workers().max());
+  out.max = MostWorkers(stored);
   out.reproducible = stored.spec().reproducible();
   out.held = static_cast<int>(job.members.size());
   out.broken = job.broken;
+  out.quota = quotas->IndexOf(stored.namespace_());
   for (const Slot& slot : job.avoid) out.avoid.emplace(slot.worker, slot.device);
   if (stored.has_profile()) out.pinned = &stored.profile();
   return out;
@@ -82,25 +85,32 @@ bool MayChangeSize(const JobRecord& job) {
 
 void RunScheduling(Ledger* ledger, Generations* generations) {
   const SchedulerOptions options;
+  if (ledger->queue().empty() && ledger->holding().empty()) return;
   const std::vector<SchedulerDevice> devices = ReadyDevices(*ledger);
+  std::map<std::pair<std::string_view, std::string_view>, int>
+      places;  // of the devices, by worker and device
+  for (size_t i = 0; i < devices.size(); ++i)
+    places[{devices[i].worker, devices[i].device}] = static_cast<int>(i);
   std::vector<SchedulerJob> queued, running;
-  for (const JobRecord* job : ledger->Queue(options.considered)) {
-    if (job->stored.restore_from != kNewestCheckpoint) queued.push_back(Describe(*job));
+  DeviceQuotas quotas(ledger);
+  const auto room = [&quotas](const std::string& space) { return quotas.RoomOf(space); };
+  for (const std::string& id : ledger->queue().Take(options.considered, room)) {
+    const JobRecord& job = *ledger->FindJob(id);
+    if (job.stored.restore_from != kNewestCheckpoint) queued.push_back(Describe(job, &quotas));
   }
-  for (const auto& [id, job] : ledger->jobs()) {
+  for (const std::string& id : ledger->holding()) {
+    const JobRecord& job = *ledger->FindJob(id);
     if (!job.broken && !MayChangeSize(job)) continue;
-    SchedulerJob described = Describe(job);
+    SchedulerJob described = Describe(job, &quotas);
     if (described.pinned == nullptr) described.pinned = ProfileInUse(*ledger, job);
     for (const Member& member : job.members) {
-      const auto found = std::find_if(devices.begin(), devices.end(), [&](const SchedulerDevice& device) {
-        return device.worker == member.worker && device.device == member.device;
-      });
-      described.devices.push_back(found == devices.end() ? -1 : static_cast<int>(found - devices.begin()));
+      const auto found = places.find({member.worker, member.device});
+      described.devices.push_back(found == places.end() ? -1 : found->second);
     }
     (job.broken ? queued : running).push_back(std::move(described));
   }
   if (queued.empty() && running.empty()) return;
-  const Decisions decisions = Schedule(std::move(queued), std::move(running), devices, options);
+  const Decisions decisions = Schedule(std::move(queued), std::move(running), devices, options, quotas.all());
 
   const auto slots = [&devices](const Placement& placement) {
     std::vector<Slot> out;

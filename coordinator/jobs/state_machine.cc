@@ -53,6 +53,7 @@ absl::StatusOr<StoredTransition> Transition(v1::Job* job, v1::JobState to, const
   }
   job->set_state(to);
   job->set_reason(reason);
+  job->set_regrouping(false);
   if (IsFinal(to)) {
     *job->mutable_finished_at() = ToProto(now);
   } else {

@@ -23,11 +23,7 @@ bool HoldsDevices(v1::JobState state) {
 
 }  // namespace
 
-void Supervisor::ReviewAll() {
-  std::vector<std::string> ids;
-  for (const auto& [id, job] : ledger_->jobs()) ids.push_back(id);
-  Review(ids);
-}
+void Supervisor::ReviewAll() { Review({ledger_->holding().begin(), ledger_->holding().end()}); }
 
 void Supervisor::ReviewEdited() { Review(ledger_->EditedJobs()); }
 
@@ -125,6 +121,22 @@ std::string Supervisor::Reason(const JobRecord& job, const SupervisionDecision& 
   return job.adopting ? "the coordinator was restarted while a generation was being made" : job.broken_reason;
 }
 
+std::string Supervisor::Cause(const JobRecord& job, const SupervisionDecision& decision) const {
+  for (const int rank : decision.lost) {
+    const Member& member = job.members[rank];
+    if (!member.gone.empty() && *member.cause != '\0') return member.cause;
+  }
+  if (job.adopting) return "coordinator_restarted";
+  return ledger_->now() >= job.deadline ? "no_step" : "connection_lost";
+}
+
+// The step that was under way is lost with the generation; those since a checkpoint show when it is restored.
+void Supervisor::CountRestart(JobRecord* job, const SupervisionDecision& decision) {
+  v1::JobTime& time = job->stored.time;
+  ++(*time.mutable_restarts())[Cause(*job, decision)];
+  if (job->stepped) time.set_lost_steps(time.lost_steps() + 1);
+}
+
 void Supervisor::CountFailure(JobRecord* job) {
   const int64_t generation = job->stored.job.generation();
   if (job->failed_generation == generation && job->failures > 0) return;  // one more of the same breakdown
@@ -175,6 +187,7 @@ void Supervisor::Act(const std::string& id, const SupervisionDecision& decision)
     return generations_->Fail(job, absl::StrCat("gave up after ", job->failures,
                                                 " failures in a row without a new step; the last: ", reason));
   }
+  CountRestart(job, decision);
   if (decision.action == SupervisionAction::kRestart) {
     return generations_->Requeue(
         job, absl::StrCat("queued again, no member is left that has its state: ", reason));

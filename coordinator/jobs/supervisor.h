@@ -29,6 +29,9 @@ class Supervisor {
   void FailIfTimedOut(const std::string& id);
   void Act(const std::string& id, const SupervisionDecision& decision);
   std::string Reason(const JobRecord& job, const SupervisionDecision& decision) const;
+  // A word of a fixed list: see lockstep_job_restarts_total.
+  std::string Cause(const JobRecord& job, const SupervisionDecision& decision) const;
+  void CountRestart(JobRecord* job, const SupervisionDecision& decision);
   void CountFailure(JobRecord* job);
   void CountNodeFailures(const JobRecord& job, const std::vector<int>& lost);  // before CountFailure
 

@@ -54,13 +54,16 @@ class FailingStore : public Store {
   }
   absl::StatusOr<std::vector<StoredJob>> LoadActiveJobs() override { return store_->LoadActiveJobs(); }
   absl::StatusOr<StoredJob> GetJob(const std::string& id) override { return store_->GetJob(id); }
-  absl::StatusOr<StoredJob> FindJobByName(const std::string& name) override {
-    return store_->FindJobByName(name);
+  absl::StatusOr<StoredJob> FindJobByName(const std::string& space, const std::string& name) override {
+    return store_->FindJobByName(space, name);
   }
-  absl::StatusOr<std::vector<StoredJob>> ListJobs(const std::vector<v1::JobState>& states,
-                                                  const std::string& before, int limit) override {
-    return store_->ListJobs(states, before, limit);
+  absl::StatusOr<std::vector<StoredJob>> ListJobs(const JobFilter& filter, const std::string& before,
+                                                  int limit) override {
+    return store_->ListJobs(filter, before, limit);
   }
+  absl::StatusOr<std::vector<v1::Namespace>> LoadNamespaces() override { return store_->LoadNamespaces(); }
+  absl::StatusOr<int64_t> StorageOf(const std::string& space) override { return store_->StorageOf(space); }
+  absl::StatusOr<std::map<std::string, int64_t>> StorageOfAll() override { return store_->StorageOfAll(); }
   absl::StatusOr<std::map<v1::JobState, int64_t>> CountJobs() override { return store_->CountJobs(); }
   absl::StatusOr<std::string> LastJobId() override { return store_->LastJobId(); }
   absl::StatusOr<std::optional<StoredRequest>> FindRequest(const std::string& id) override {
@@ -87,6 +90,10 @@ class FailingStore : public Store {
   }
   absl::StatusOr<std::vector<v1::Checkpoint>> ListCheckpoints(const std::string& job) override {
     return store_->ListCheckpoints(job);
+  }
+  absl::StatusOr<std::vector<v1::Checkpoint>> NewestCheckpoints(
+      const std::vector<v1::JobState>& states) override {
+    return store_->NewestCheckpoints(states);
   }
 
  private:
@@ -259,6 +266,11 @@ class FakeAgent {
     message.mutable_heartbeat();
     controller_->AgentMessage(session_, message);
   }
+  void HeartbeatWithEcho(int64_t echo) {
+    v1::ConnectRequest message;
+    message.mutable_heartbeat()->set_echo(echo);
+    controller_->AgentMessage(session_, message);
+  }
   void SendDrain() {
     v1::ConnectRequest message;
     message.mutable_drain();
@@ -329,9 +341,9 @@ class ControllerTest : public ::testing::Test {
     }
     return future.get();
   }
-  Result Submit(const v1::JobSpec& spec, const std::string& request_id = "") {
+  Result Submit(const v1::JobSpec& spec, const std::string& request_id = "", const JobOwner& owner = {}) {
     return Await([&](Controller::JobCallback done) {
-      controller_->Submit(spec, request_id, TheDataset(), std::move(done));
+      controller_->Submit(spec, request_id, TheDataset(), std::move(done), owner);
     });
   }
   std::string SubmitId(const v1::JobSpec& spec) {

@@ -1,6 +1,7 @@
 #include "coordinator/scheduler/scheduler.h"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <set>
 
@@ -16,13 +17,32 @@ struct Pool {
   std::vector<int> all;
   std::vector<int> free;
 };
-using Pools = std::map<std::string, Pool>;
+using Pools = std::map<int, Pool>;  // by place in the order of the pools' keys
 
 class Pass {
  public:
-  Pass(const std::vector<SchedulerDevice>& devices, const SchedulerOptions& options)
-      : devices_(devices), options_(options), taken_(devices.size()), reserved_(devices.size()) {
-    for (const SchedulerDevice& device : devices) keys_.push_back(ProfileKey(device.profile));
+  Pass(const std::vector<SchedulerDevice>& devices, const SchedulerOptions& options,
+       std::vector<SchedulerQuota> quotas)
+      : devices_(devices),
+        options_(options),
+        taken_(devices.size()),
+        reserved_(devices.size()),
+        quotas_(std::move(quotas)),
+        kept_(quotas_.size()) {
+    for (const SchedulerDevice& device : devices) {
+      keys_.push_back(ProfileKey(device.profile));
+      profiles_.emplace(keys_.back(), 0);
+      kinds_.emplace(device.profile.device_kind(), 0);
+    }
+    // Comparing long keys for each job and device would be most of a pass.
+    for (auto* places : {&profiles_, &kinds_}) {
+      int place = 0;
+      for (auto& [key, at] : *places) at = place++;
+    }
+    for (size_t i = 0; i < devices.size(); ++i) {
+      by_profile_.push_back(profiles_.at(keys_[i]));
+      by_kind_.push_back(kinds_.at(devices[i].profile.device_kind()));
+    }
   }
 
   Decisions Run(std::vector<SchedulerJob> queued, std::vector<SchedulerJob> running) {
@@ -34,8 +54,8 @@ class Pass {
       if (job.held > job.max) GiveBack(&job, job.held - job.max, nullptr);
     }
     for (const SchedulerJob& job : queued) {
-      if (considered++ == options_.considered) break;
-      Consider(job);
+      if (considered == options_.considered) break;
+      if (Consider(job)) ++considered;
     }
     for (const SchedulerJob& job : running_) Grow(job);
     return std::move(decisions_);
@@ -49,25 +69,40 @@ class Pass {
     });
   }
 
+  static int PlaceOf(const std::map<std::string, int>& places, const std::string& key) {
+    const auto found = places.find(key);
+    return found == places.end() ? -1 : found->second;
+  }
+
   bool Usable(int device) const { return devices_[device].free && !taken_[device] && !reserved_[device]; }
 
   // The devices that could serve `job`, by pool.
   Pools PoolsFor(const SchedulerJob& job) const {
-    const std::string pinned = job.pinned != nullptr ? ProfileKey(*job.pinned) : "";
+    const std::vector<int>& places = job.reproducible ? by_profile_ : by_kind_;
+    const bool bound = job.reproducible && job.pinned != nullptr;
+    const int pinned = bound ? PlaceOf(profiles_, ProfileKey(*job.pinned)) : 0;
     Pools pools;
     for (size_t i = 0; i < devices_.size(); ++i) {
-      if (job.reproducible && job.pinned != nullptr && keys_[i] != pinned) continue;
+      if (bound && places[i] != pinned) continue;
       if (!job.avoid.empty() && job.avoid.contains({devices_[i].worker, devices_[i].device})) continue;
-      Pool& pool = pools[job.reproducible ? keys_[i] : devices_[i].profile.device_kind()];
+      Pool& pool = pools[places[i]];
       pool.all.push_back(static_cast<int>(i));
       if (Usable(static_cast<int>(i))) pool.free.push_back(static_cast<int>(i));
     }
     return pools;
   }
 
-  void Consider(const SchedulerJob& job) {
-    if (job.broken && job.held >= job.min) return Take({job.id, {}}, &decisions_.mends);
-    const int needed = job.min - job.held, most = job.max - job.held;
+  // False: its quota alone makes it wait.
+  bool Consider(const SchedulerJob& job) {
+    if (job.broken && job.held >= job.min) {
+      Take({job.id, {}}, job, &decisions_.mends);
+      return true;
+    }
+    const int needed = job.min - job.held, most = std::min(job.max - job.held, QuotaLeft(job));
+    if (most < needed) {
+      WaitForQuota(job, needed);
+      return false;
+    }
     const Pools pools = PoolsFor(job);
     const Pool* most_free = nullptr;
     const Pool* largest = nullptr;
@@ -77,17 +112,56 @@ class Pass {
     }
     if (most_free != nullptr && static_cast<int>(most_free->free.size()) >= needed) {
       const int count = std::min<int>(most, static_cast<int>(most_free->free.size()));
-      Take({job.id, PickDevices(devices_, most_free->free, count)},
+      Take({job.id, PickDevices(devices_, most_free->free, count)}, job,
            job.broken ? &decisions_.mends : &decisions_.starts);
-      return;
+      return true;
     }
     if (largest == nullptr || static_cast<int>(largest->all.size()) < job.min) {
       decisions_.waits.push_back({job.id, WhyNever(job, pools, largest)});
-      return;
+      return true;
     }
     MakeRoom(job, needed, *largest);
     decisions_.waits.push_back({job.id, WhyNotYet(job, *largest)});
     for (const int device : largest->all) reserved_[device] = true;
+    if (job.quota >= 0) quotas_[job.quota].used += needed;  // else later jobs take it in another pool
+    return true;
+  }
+
+  // How many more devices its namespace lets it take.
+  int QuotaLeft(const SchedulerJob& job) const {
+    if (job.quota < 0) return std::numeric_limits<int>::max();
+    const SchedulerQuota& quota = quotas_[job.quota];
+    return kept_[job.quota] ? 0 : std::max(0, quota.limit - quota.used);
+  }
+
+  void WaitForQuota(const SchedulerJob& job, int needed) {
+    const SchedulerQuota& quota = quotas_[job.quota];
+    std::string reason =
+        absl::StrCat("waiting for the quota of namespace ", quota.space, ": it has ", quota.used, " of its ",
+                     Devices(quota.limit), " in use, and the job needs ", needed);
+    if (job.held > 0) absl::StrAppend(&reason, " more");
+    if (job.min > quota.limit) {
+      absl::StrAppend(&reason, "; lower workers.min, or ask an admin for more");  // and nobody waits for it
+    } else if (kept_[job.quota]) {
+      absl::StrAppend(&reason, ", after jobs ahead of it there");
+    } else {
+      kept_[job.quota] = true;
+      MakeRoomInQuota(job, needed - std::max(0, quota.limit - quota.used) - quota.leaving);
+    }
+    decisions_.waits.push_back({job.id, std::move(reason)});
+  }
+
+  // Lets jobs of lower priority in the same namespace shrink, if that gives `job` what is missing.
+  void MakeRoomInQuota(const SchedulerJob& job, int missing) {
+    if (missing <= 0) return;  // what was ordered before is on its way
+    std::vector<std::pair<SchedulerJob*, int>> victims;
+    for (auto other = running_.rbegin(); other != running_.rend() && missing > 0; ++other) {
+      if (other->quota != job.quota || other->priority >= job.priority || other->held <= other->min) continue;
+      victims.emplace_back(&*other, std::min(missing, other->held - other->min));
+      missing -= victims.back().second;
+    }
+    if (missing > 0) return;
+    for (const auto& [victim, count] : victims) GiveBack(victim, count, nullptr);
   }
 
   // Lets jobs of lower priority shrink, if that gives `job` what it needs.
@@ -127,17 +201,19 @@ class Pass {
   }
 
   void Grow(const SchedulerJob& job) {
-    int room = job.max - job.held;
+    int room = std::min(job.max - job.held, QuotaLeft(job));
     if (room <= 0 || job.pinned == nullptr) return;
     Pools pools = PoolsFor(job);
-    const auto pool = pools.find(job.reproducible ? ProfileKey(*job.pinned) : job.pinned->device_kind());
+    const auto pool = pools.find(job.reproducible ? PlaceOf(profiles_, ProfileKey(*job.pinned))
+                                                  : PlaceOf(kinds_, job.pinned->device_kind()));
     if (pool == pools.end() || pool->second.free.empty()) return;
     room = std::min<int>(room, static_cast<int>(pool->second.free.size()));
-    Take({job.id, PickDevices(devices_, pool->second.free, room)}, &decisions_.grows);
+    Take({job.id, PickDevices(devices_, pool->second.free, room)}, job, &decisions_.grows);
   }
 
-  void Take(Placement placement, std::vector<Placement>* into) {
+  void Take(Placement placement, const SchedulerJob& job, std::vector<Placement>* into) {
     for (const int device : placement.devices) taken_[device] = true;
+    if (job.quota >= 0) quotas_[job.quota].used += static_cast<int>(placement.devices.size());
     into->push_back(std::move(placement));
   }
 
@@ -192,18 +268,23 @@ class Pass {
 
   const std::vector<SchedulerDevice>& devices_;
   const SchedulerOptions options_;
-  std::vector<std::string> keys_;  // by device
+  std::vector<std::string> keys_;                // by device
+  std::map<std::string, int> profiles_, kinds_;  // key to place in their order
+  std::vector<int> by_profile_, by_kind_;        // places, by device
   std::vector<SchedulerJob> running_;
   std::vector<bool> taken_;
   std::vector<bool> reserved_;
+  std::vector<SchedulerQuota> quotas_;
+  std::vector<bool> kept_;  // by quota: what is left of it is for a job that waits
   Decisions decisions_;
 };
 
 }  // namespace
 
 Decisions Schedule(std::vector<SchedulerJob> queued, std::vector<SchedulerJob> running,
-                   const std::vector<SchedulerDevice>& devices, const SchedulerOptions& options) {
-  return Pass(devices, options).Run(std::move(queued), std::move(running));
+                   const std::vector<SchedulerDevice>& devices, const SchedulerOptions& options,
+                   std::vector<SchedulerQuota> quotas) {
+  return Pass(devices, options, std::move(quotas)).Run(std::move(queued), std::move(running));
 }
 
 }  // namespace lockstep

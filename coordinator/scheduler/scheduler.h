@@ -18,7 +18,11 @@
 //   5. A running job that holds more than its `max` (somebody scaled it down) gives the highest ranks back. A
 //      queued job that could start if running jobs of lower priority shrank to their `min` has them shrink,
 //      the lowest priority and the youngest first; nobody shrinks if that is not enough.
-//   6. Few nodes: the devices of a start come from the node that fits them most tightly; if none holds them
+//   6. Quotas: a namespace's jobs hold no more devices than its quota, those included that are about to be
+//   given back. A job that must wait for its quota alone keeps what is left of it: later jobs of that
+//   namespace wait, and none of them grows; it reserves no device, so that other namespaces' jobs pass by.
+//   Jobs of lower priority in the same namespace shrink for it, as in rule 5.
+//   7. Few nodes: the devices of a start come from the node that fits them most tightly; if none holds them
 //      all, from the nodes with most free devices first.
 #pragma once
 
@@ -40,6 +44,14 @@ struct SchedulerDevice {
   bool soon_free = false;  // its job has been told to give it back
 };
 
+// The devices of a namespace that has a limit.
+struct SchedulerQuota {
+  std::string space;
+  int limit = 0;
+  int used = 0;     // by its jobs, those that are being given back included
+  int leaving = 0;  // of those: being given back
+};
+
 struct SchedulerJob {
   std::string id;  // sorts by submission
   int priority = 0;
@@ -50,11 +62,13 @@ struct SchedulerJob {
   int held = 0;                                // devices that it runs on
   std::vector<int> devices;  // running jobs: those that they hold, by rank; -1: not among those given
   bool broken = false;       // it lost members: `held` are left, and wait
+  int quota = -1;            // index into the quotas given; -1: it has none
   std::set<std::pair<std::string, std::string>> avoid;  // (worker, device) that cannot serve it
 };
 
 struct SchedulerOptions {
-  int considered = 256;  // queued jobs that are looked at; those behind wait their turn
+  int considered = 256;  // queued jobs that are looked at, not counting those that only their quota makes
+                         // wait; those behind wait their turn
 };
 
 struct Placement {
@@ -83,6 +97,7 @@ struct Decisions {
 // `queued`, with the broken ones, in any order; `running`: those that may change their size now. REQUIRES:
 // min <= max.
 Decisions Schedule(std::vector<SchedulerJob> queued, std::vector<SchedulerJob> running,
-                   const std::vector<SchedulerDevice>& devices, const SchedulerOptions& options = {});
+                   const std::vector<SchedulerDevice>& devices, const SchedulerOptions& options = {},
+                   std::vector<SchedulerQuota> quotas = {});
 
 }  // namespace lockstep

@@ -11,11 +11,11 @@ constexpr size_t kMaxOrderBytes = 64 << 20;  // an agent that does not read is a
 
 }  // namespace
 
-AgentStream* AgentStream::Start(Controller* controller, LiveStreams* live) {
+AgentStream* AgentStream::Start(Controller* controller, LiveStreams* live, const std::string& owner) {
   std::shared_ptr<AgentStream> stream(new AgentStream(controller, live));
   stream->self_ = stream;
   stream->session_ = controller->AgentConnected(stream);
-  live->Add(stream);
+  live->Add(stream, owner);
   stream->StartRead(&stream->incoming_);
   return stream.get();
 }

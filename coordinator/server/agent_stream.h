@@ -25,7 +25,7 @@ class AgentStream final : public grpc::ServerBidiReactor<v1::ConnectRequest, v1:
                           public std::enable_shared_from_this<AgentStream> {
  public:
   // Both must outlive the stream.
-  static AgentStream* Start(Controller* controller, LiveStreams* live);
+  static AgentStream* Start(Controller* controller, LiveStreams* live, const std::string& owner = "");
 
   // AgentSink.
   void Send(v1::ConnectResponse message) override;

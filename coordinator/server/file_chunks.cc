@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "common/net/limits.h"
+#include "common/paths/path_fence.h"
 
 namespace lockstep {
 namespace {
@@ -25,7 +26,7 @@ absl::Status FileError(int error, const std::string& path) {
 
 absl::StatusOr<std::unique_ptr<FileChunks>> FileChunks::Open(const std::string& path, int64_t begin,
                                                              int64_t end, int64_t expected_size) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd = ReadFence().Open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   if (fd < 0) return FileError(errno, path);
   std::unique_ptr<FileChunks> chunks(new FileChunks(path, fd, begin, end));
   struct stat info;

@@ -3,6 +3,7 @@
 #include "coordinator/jobs/controller.h"
 #include "coordinator/server/log_source.h"
 #include "coordinator/server/requests.h"
+#include "coordinator/server/security.h"
 #include "coordinator/server/services.h"
 #include "coordinator/server/submit.h"
 #include "coordinator/server/subscribed_stream.h"
@@ -26,15 +27,13 @@ class JobsService final : public v1::Jobs::CallbackService {
                                       v1::SubmitJobResponse* response) override {
     if (absl::Status status = CheckRequestSize(*request); !status.ok()) return Answer(call, status);
     grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
-    Submit(context_, *request, AnswerWithJob(reactor, response));
+    Submit(context_, *request, ScopeOf(*call, context_.tokens), AnswerWithJob(reactor, response));
     return reactor;
   }
 
   grpc::ServerUnaryReactor* GetJob(grpc::CallbackServerContext* call, const v1::GetJobRequest* request,
                                    v1::GetJobResponse* response) override {
-    if (absl::Status status = CheckReference("job", request->job()); !status.ok())
-      return Answer(call, status);
-    auto job = context_.controller->GetJob(request->job());
+    auto job = Find(*call, request->job());
     if (job.ok()) *response->mutable_job() = *std::move(job);
     return Answer(call, job.status());
   }
@@ -43,11 +42,12 @@ class JobsService final : public v1::Jobs::CallbackService {
                                      v1::ListJobsResponse* response) override {
     if (absl::Status status = CheckRequestSize(*request); !status.ok()) return Answer(call, status);
     grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
-    context_.pool->Run([this, reactor, request = *request, response] {
-      auto jobs = context_.controller->ListJobs(request);
-      if (jobs.ok()) *response = *std::move(jobs);
-      reactor->Finish(ToGrpc(jobs.status()));
-    });
+    context_.pool->Run(
+        [this, reactor, request = *request, response, scope = ScopeOf(*call, context_.tokens)] {
+          auto jobs = context_.controller->ListJobs(request, scope);
+          if (jobs.ok()) *response = *std::move(jobs);
+          reactor->Finish(ToGrpc(jobs.status()));
+        });
     return reactor;
   }
 
@@ -63,10 +63,10 @@ class JobsService final : public v1::Jobs::CallbackService {
 
   grpc::ServerUnaryReactor* ScaleJob(grpc::CallbackServerContext* call, const v1::ScaleJobRequest* request,
                                      v1::ScaleJobResponse* response) override {
-    if (absl::Status status = CheckReference("job", request->job()); !status.ok())
-      return Answer(call, status);
+    const auto job = Find(*call, request->job());
+    if (!job.ok()) return Answer(call, job.status());
     grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
-    context_.controller->Scale(request->job(), request->workers(), AnswerWithJob(reactor, response));
+    context_.controller->Scale(job->id(), request->workers(), AnswerWithJob(reactor, response));
     return reactor;
   }
 
@@ -75,36 +75,37 @@ class JobsService final : public v1::Jobs::CallbackService {
     return Steer(call, &Controller::Resume, request->job(), response);
   }
 
-  grpc::ServerWriteReactor<v1::WatchJobResponse>* WatchJob(grpc::CallbackServerContext*,
+  grpc::ServerWriteReactor<v1::WatchJobResponse>* WatchJob(grpc::CallbackServerContext* call,
                                                            const v1::WatchJobRequest* request) override {
     using Response = v1::WatchJobResponse;
-    if (absl::Status status = CheckReference("job", request->job()); !status.ok()) {
-      return FailStream<Response>(context_.live, status);
-    }
-    return StartSubscribedStream<Response>(context_.live, {.supersedes = SupersedesJob, .what = "job states"},
-                                           [&](const std::shared_ptr<StreamQueue<Response>>& queue) {
-                                             const auto next = [queue](const v1::Job& job) {
-                                               Response message;
-                                               *message.mutable_job() = job;
-                                               queue->Push(std::move(message));
-                                             };
-                                             return context_.controller->WatchJob(request->job(), next,
-                                                                                  EndOf(queue));
-                                           });
+    const auto found = Find(*call, request->job());
+    if (!found.ok()) return FailStream<Response>(context_.live, found.status());
+    return StartSubscribedStream<Response>(
+        context_.live, {.supersedes = SupersedesJob, .what = "job states"},
+        [&](const std::shared_ptr<StreamQueue<Response>>& queue) {
+          const auto next = [queue](const v1::Job& job) {
+            Response message;
+            *message.mutable_job() = job;
+            queue->Push(std::move(message));
+          };
+          return context_.controller->WatchJob(found->id(), next, EndOf(queue));
+        },
+        OwnerOf(*call));
   }
 
   grpc::ServerWriteReactor<v1::StreamLogsResponse>* StreamLogs(
-      grpc::CallbackServerContext*, const v1::StreamLogsRequest* request) override {
+      grpc::CallbackServerContext* call, const v1::StreamLogsRequest* request) override {
     using Response = v1::StreamLogsResponse;
-    if (absl::Status status = CheckReference("job", request->job()); !status.ok()) {
-      return FailStream<Response>(context_.live, status);
-    }
+    const auto found = Find(*call, request->job());
+    if (!found.ok()) return FailStream<Response>(context_.live, found.status());
+    v1::StreamLogsRequest by_id = *request;
+    by_id.set_job(found->id());
     auto signal = std::make_shared<LogSignal>();
-    auto source = std::make_unique<LogSource>(context_.controller, context_.store, *request, signal);
+    auto source = std::make_unique<LogSource>(context_.controller, context_.store, by_id, signal);
     const StreamExecutor executor = [pool = context_.pool](std::function<void()> task) {
       pool->Run(std::move(task));
     };
-    auto stream = ServerStream<Response>::Start(context_.live, executor, std::move(source));
+    auto stream = ServerStream<Response>::Start(context_.live, executor, std::move(source), OwnerOf(*call));
     signal->OnChange([weak = std::weak_ptr<ServerStream<Response>>(stream)] {
       if (auto alive = weak.lock(); alive != nullptr) alive->Wake();
     });
@@ -113,25 +114,28 @@ class JobsService final : public v1::Jobs::CallbackService {
   }
 
   grpc::ServerWriteReactor<v1::StreamMetricsResponse>* StreamMetrics(
-      grpc::CallbackServerContext*, const v1::StreamMetricsRequest* request) override {
+      grpc::CallbackServerContext* call, const v1::StreamMetricsRequest* request) override {
     using Response = v1::StreamMetricsResponse;
-    if (absl::Status status = CheckReference("job", request->job()); !status.ok()) {
-      return FailStream<Response>(context_.live, status);
-    }
+    const auto found = Find(*call, request->job());
+    if (!found.ok()) return FailStream<Response>(context_.live, found.status());
+    v1::StreamMetricsRequest by_id = *request;
+    by_id.set_job(found->id());
     return StartSubscribedStream<Response>(
-        context_.live, {.what = "metric points"}, [&](const std::shared_ptr<StreamQueue<Response>>& queue) {
+        context_.live, {.what = "metric points"},
+        [&](const std::shared_ptr<StreamQueue<Response>>& queue) {
           const auto next = [queue](const Response& message) { queue->Push(message); };
-          return context_.controller->StreamMetrics(*request, next, EndOf(queue));
-        });
+          return context_.controller->StreamMetrics(by_id, next, EndOf(queue));
+        },
+        OwnerOf(*call));
   }
 
   grpc::ServerUnaryReactor* ListCheckpoints(grpc::CallbackServerContext* call,
                                             const v1::ListCheckpointsRequest* request,
                                             v1::ListCheckpointsResponse* response) override {
-    if (absl::Status status = CheckReference("job", request->job()); !status.ok())
-      return Answer(call, status);
+    const auto found = Find(*call, request->job());
+    if (!found.ok()) return Answer(call, found.status());
     grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
-    context_.pool->Run([this, reactor, job = request->job(), response] {
+    context_.pool->Run([this, reactor, job = found->id(), response] {
       auto checkpoints = context_.controller->ListCheckpoints(job);
       if (checkpoints.ok()) {
         for (v1::Checkpoint& checkpoint : *checkpoints) *response->add_checkpoints() = std::move(checkpoint);
@@ -143,10 +147,10 @@ class JobsService final : public v1::Jobs::CallbackService {
 
   grpc::ServerUnaryReactor* AuditJob(grpc::CallbackServerContext* call, const v1::AuditJobRequest* request,
                                      v1::AuditJobResponse* response) override {
-    if (absl::Status status = CheckReference("job", request->job()); !status.ok())
-      return Answer(call, status);
+    const auto found = Find(*call, request->job());
+    if (!found.ok()) return Answer(call, found.status());
     grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
-    context_.pool->Run([this, reactor, job = request->job(), response] {
+    context_.pool->Run([this, reactor, job = found->id(), response] {
       auto audit = context_.controller->Audit(job);
       if (audit.ok()) *response = *std::move(audit);
       reactor->Finish(ToGrpc(audit.status()));
@@ -157,12 +161,19 @@ class JobsService final : public v1::Jobs::CallbackService {
  private:
   using Verb = void (Controller::*)(std::string job, Controller::JobCallback done);
 
+  // The job that the caller means, of those that it may see: every method asks here first.
+  absl::StatusOr<v1::Job> Find(const grpc::ServerContextBase& call, const std::string& reference) {
+    RETURN_IF_ERROR(CheckReference("job", reference));
+    return context_.controller->GetJob(reference, ScopeOf(call, context_.tokens));
+  }
+
   template <typename Response>
-  grpc::ServerUnaryReactor* Steer(grpc::CallbackServerContext* call, Verb verb, const std::string& job,
+  grpc::ServerUnaryReactor* Steer(grpc::CallbackServerContext* call, Verb verb, const std::string& reference,
                                   Response* response) {
-    if (absl::Status status = CheckReference("job", job); !status.ok()) return Answer(call, status);
+    const auto job = Find(*call, reference);
+    if (!job.ok()) return Answer(call, job.status());
     grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
-    (context_.controller->*verb)(job, AnswerWithJob(reactor, response));
+    (context_.controller->*verb)(job->id(), AnswerWithJob(reactor, response));
     return reactor;
   }
 

@@ -1,11 +1,14 @@
-// Every stream that is open, so that a shutdown can end them all with a reason.
+// Every stream that is open, so that a shutdown can end them all with a reason, and whoever revokes a token
+// those of its owner.
 //
 // Thread-safe.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -24,12 +27,13 @@ class LiveStream {
 class LiveStreams {
  public:
   // A stream that comes after EndAll is ended at once.
-  void Add(const std::shared_ptr<LiveStream>& stream) {
+  // `owner`: what EndWhere asks about; empty: nobody.
+  void Add(const std::shared_ptr<LiveStream>& stream, const std::string& owner = "") {
     std::optional<absl::Status> ended;
     {
       absl::MutexLock lock(&mutex_);
       ended = ended_;
-      if (!ended.has_value()) streams_[stream.get()] = stream;
+      if (!ended.has_value()) streams_[stream.get()] = {stream, owner};
     }
     if (ended.has_value()) stream->End(*ended);
   }
@@ -44,12 +48,28 @@ class LiveStreams {
     {
       absl::MutexLock lock(&mutex_);
       ended_ = status;
-      for (auto& [key, weak] : streams_) {
-        if (auto stream = weak.lock(); stream != nullptr) open.push_back(std::move(stream));
+      for (auto& [key, entry] : streams_) {
+        if (auto stream = entry.stream.lock(); stream != nullptr) open.push_back(std::move(stream));
       }
       streams_.clear();
     }
     for (const auto& stream : open) stream->End(status);
+  }
+
+  // Ends the streams for whose owner `verdict` is an error, with it.
+  void EndWhere(const std::function<absl::Status(const std::string& owner)>& verdict) {
+    std::vector<std::pair<std::shared_ptr<LiveStream>, std::string>> open;
+    {
+      absl::MutexLock lock(&mutex_);
+      for (auto& [key, entry] : streams_) {
+        if (entry.owner.empty()) continue;
+        if (auto stream = entry.stream.lock(); stream != nullptr)
+          open.emplace_back(std::move(stream), entry.owner);
+      }
+    }
+    for (const auto& [stream, owner] : open) {
+      if (absl::Status status = verdict(owner); !status.ok()) stream->End(std::move(status));
+    }
   }
 
   size_t size() {
@@ -58,8 +78,13 @@ class LiveStreams {
   }
 
  private:
+  struct Entry {
+    std::weak_ptr<LiveStream> stream;
+    std::string owner;
+  };
+
   absl::Mutex mutex_;
-  std::map<LiveStream*, std::weak_ptr<LiveStream>> streams_ ABSL_GUARDED_BY(mutex_);
+  std::map<LiveStream*, Entry> streams_ ABSL_GUARDED_BY(mutex_);
   std::optional<absl::Status> ended_ ABSL_GUARDED_BY(mutex_);
 };
 

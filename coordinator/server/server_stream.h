@@ -34,12 +34,13 @@ class ServerStream final : public grpc::ServerWriteReactor<Response>,
                            public LiveStream,
                            public std::enable_shared_from_this<ServerStream<Response>> {
  public:
-  // `live` must outlive the stream.
+  // `live` must outlive the stream. `owner`: see LiveStreams.
   static std::shared_ptr<ServerStream> Start(LiveStreams* live, StreamExecutor executor,
-                                             std::unique_ptr<StreamSource<Response>> source) {
+                                             std::unique_ptr<StreamSource<Response>> source,
+                                             const std::string& owner = "") {
     std::shared_ptr<ServerStream> stream(new ServerStream(live, std::move(executor), std::move(source)));
     stream->self_ = stream;
-    live->Add(stream);
+    live->Add(stream, owner);
     stream->Wake();
     return stream;
   }

@@ -1,4 +1,4 @@
-// The gRPC plumbing of the four services: each method checks its request, calls who knows, and answers. What
+// The gRPC plumbing of the seven services: each method checks its request, calls who knows, and answers. What
 // they share is in ServiceContext; what they promise is written in proto/lockstep/v1.
 #pragma once
 
@@ -17,6 +17,7 @@ namespace lockstep {
 class Controller;
 class DatasetRegistry;
 class Store;
+class TokenStore;
 
 // Nothing is owned; all must outlive the services.
 struct ServiceContext {
@@ -26,11 +27,15 @@ struct ServiceContext {
   std::string artifact_root;
   WorkerPool* pool = nullptr;  // for whatever may block
   LiveStreams* live = nullptr;
+  TokenStore* tokens = nullptr;  // null: nobody is asked for a token
 };
 
+std::unique_ptr<grpc::Service> MakeChaosService(const ServiceContext& context);
 std::unique_ptr<grpc::Service> MakeJobsService(const ServiceContext& context);
 std::unique_ptr<grpc::Service> MakeDatasetsService(const ServiceContext& context);
 std::unique_ptr<grpc::Service> MakeModelsService(const ServiceContext& context);
+std::unique_ptr<grpc::Service> MakeNamespacesService(const ServiceContext& context);
+std::unique_ptr<grpc::Service> MakeTokensService(const ServiceContext& context);
 std::unique_ptr<grpc::Service> MakeWorkersService(const ServiceContext& context);
 
 }  // namespace lockstep

@@ -31,11 +31,12 @@ class SubscribedSource : public StreamSource<Response> {
 template <typename Response, typename Subscribe>
 grpc::ServerWriteReactor<Response>* StartSubscribedStream(LiveStreams* live,
                                                           typename StreamQueue<Response>::Options options,
-                                                          Subscribe subscribe) {
+                                                          Subscribe subscribe,
+                                                          const std::string& owner = "") {
   auto queue = std::make_shared<StreamQueue<Response>>(std::move(options));
   auto source = std::make_unique<SubscribedSource<Response>>(queue, subscribe(queue));
   const StreamExecutor inline_executor = [](const std::function<void()>& task) { task(); };
-  auto stream = ServerStream<Response>::Start(live, inline_executor, std::move(source));
+  auto stream = ServerStream<Response>::Start(live, inline_executor, std::move(source), owner);
   queue->OnChange([weak = std::weak_ptr<ServerStream<Response>>(stream)] {
     if (auto alive = weak.lock(); alive != nullptr) alive->Wake();
   });

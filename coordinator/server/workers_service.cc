@@ -1,8 +1,10 @@
 #include <utility>
 
 #include "coordinator/jobs/controller.h"
+#include "coordinator/jobs/visible_workers.h"
 #include "coordinator/server/agent_stream.h"
 #include "coordinator/server/requests.h"
+#include "coordinator/server/security.h"
 #include "coordinator/server/services.h"
 #include "coordinator/server/unary.h"
 #include "lockstep/v1/workers.grpc.pb.h"
@@ -16,7 +18,8 @@ class WorkersService final : public v1::Workers::CallbackService {
 
   grpc::ServerUnaryReactor* ListWorkers(grpc::CallbackServerContext* call, const v1::ListWorkersRequest*,
                                         v1::ListWorkersResponse* response) override {
-    for (v1::Worker& worker : context_.controller->ListWorkers())
+    const Scope scope = ScopeOf(*call, context_.tokens);
+    for (v1::Worker& worker : WorkersFor(context_.controller, scope))
       *response->add_workers() = std::move(worker);
     return Answer(call, absl::OkStatus());
   }
@@ -52,8 +55,8 @@ class WorkersService final : public v1::Workers::CallbackService {
   }
 
   grpc::ServerBidiReactor<v1::ConnectRequest, v1::ConnectResponse>* Connect(
-      grpc::CallbackServerContext*) override {
-    return AgentStream::Start(context_.controller, context_.live);
+      grpc::CallbackServerContext* call) override {
+    return AgentStream::Start(context_.controller, context_.live, OwnerOf(*call));
   }
 
  private:

@@ -25,7 +25,10 @@ class SqliteStatement {
   SqliteStatement& operator=(const SqliteStatement&) = delete;
 
   SqliteStatement& Text(std::string_view value);
+  SqliteStatement& Text(const char* value) { return Text(std::string_view(value)); }
+  SqliteStatement& Text(std::string&& value) = delete;  // it would end before the stepping
   SqliteStatement& Blob(std::string_view value);
+  SqliteStatement& Blob(std::string&& value) = delete;
   SqliteStatement& Int(int64_t value);
 
   // True: there is a row to read. False: done.

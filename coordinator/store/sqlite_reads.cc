@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "coordinator/namespaces/names.h"
+
 namespace lockstep {
 namespace {
 
@@ -12,13 +14,15 @@ absl::Status Parse(std::string_view bytes, const std::string& what, Message* mes
                                           " bytes that are not its message): the store is damaged"));
 }
 
-// Columns: id, job, restore_from, weights_only, from_path.
+// Columns: id, job, restore_from, weights_only, from_path, time.
 absl::StatusOr<StoredJob> JobOfRow(const SqliteStatement& row) {
   StoredJob stored;
   RETURN_IF_ERROR(Parse(row.GetBlob(1), absl::StrCat("job ", row.GetText(0)), &stored.job));
   stored.restore_from = row.GetText(2);
   stored.weights_only = row.GetInt(3) != 0;
   stored.from_path = row.GetText(4);
+  RETURN_IF_ERROR(Parse(row.GetBlob(5), absl::StrCat("job ", row.GetText(0)), &stored.time));
+  if (stored.job.namespace_().empty()) stored.job.set_namespace_(kDefaultNamespace);  // older than namespaces
   return stored;
 }
 
@@ -47,9 +51,10 @@ absl::StatusOr<std::vector<Message>> MessagesOf(SqliteStatement& statement, cons
 }  // namespace
 
 absl::StatusOr<std::vector<StoredJob>> ReadActiveJobs(SqliteDatabase& database) {
-  ASSIGN_OR_RETURN(auto select,
-                   database.Prepare("SELECT id, job, restore_from, weights_only, from_path FROM jobs WHERE "
-                                    "state IN (?, ?, ?, ?, ?) ORDER BY id"));
+  ASSIGN_OR_RETURN(
+      auto select,
+      database.Prepare("SELECT id, job, restore_from, weights_only, from_path, time FROM jobs WHERE "
+                       "state IN (?, ?, ?, ?, ?) ORDER BY id"));
   for (const v1::JobState state : {v1::JOB_STATE_QUEUED, v1::JOB_STATE_STARTING, v1::JOB_STATE_RUNNING,
                                    v1::JOB_STATE_RECOVERING, v1::JOB_STATE_PAUSED}) {
     select->Int(state);
@@ -60,39 +65,49 @@ absl::StatusOr<std::vector<StoredJob>> ReadActiveJobs(SqliteDatabase& database) 
 absl::StatusOr<StoredJob> ReadJob(SqliteDatabase& database, const std::string& id) {
   ASSIGN_OR_RETURN(
       auto select,
-      database.Prepare("SELECT id, job, restore_from, weights_only, from_path FROM jobs WHERE id = ?"));
+      database.Prepare("SELECT id, job, restore_from, weights_only, from_path, time FROM jobs WHERE id = ?"));
   ASSIGN_OR_RETURN(const bool row, select->Text(id).Step());
   if (!row) return absl::NotFoundError(absl::StrCat("no job '", id, "'"));
   return JobOfRow(*select);
 }
 
-absl::StatusOr<StoredJob> ReadJobByName(SqliteDatabase& database, const std::string& name) {
-  ASSIGN_OR_RETURN(auto select,
-                   database.Prepare("SELECT id, job, restore_from, weights_only, from_path FROM jobs WHERE "
-                                    "name = ? ORDER BY id DESC LIMIT 1"));
-  ASSIGN_OR_RETURN(const bool row, select->Text(name).Step());
+absl::StatusOr<StoredJob> ReadJobByName(SqliteDatabase& database, const std::string& space,
+                                        const std::string& name) {
+  ASSIGN_OR_RETURN(
+      auto select,
+      database.Prepare("SELECT id, job, restore_from, weights_only, from_path, time FROM jobs WHERE "
+                       "namespace = ? AND name = ? ORDER BY id DESC LIMIT 1"));
+  ASSIGN_OR_RETURN(const bool row, select->Text(space).Text(name).Step());
   if (!row) return absl::NotFoundError(absl::StrCat("no job named '", name, "'"));
   return JobOfRow(*select);
 }
 
-absl::StatusOr<std::vector<StoredJob>> ReadJobs(SqliteDatabase& database,
-                                                const std::vector<v1::JobState>& states,
+absl::StatusOr<std::vector<StoredJob>> ReadJobs(SqliteDatabase& database, const JobFilter& filter,
                                                 const std::string& before, int limit) {
   // "~" sorts after every id.
   const std::string bound = before.empty() ? "~" : before;
-  if (states.empty()) {
+  if (filter.states.empty() && filter.space.empty()) {
     ASSIGN_OR_RETURN(auto select,
-                     database.Prepare("SELECT id, job, restore_from, weights_only, from_path FROM jobs "
+                     database.Prepare("SELECT id, job, restore_from, weights_only, from_path, time FROM jobs "
                                       "WHERE id < ? ORDER BY id DESC LIMIT ?"));
     select->Text(bound).Int(limit);
     return JobsOf(*select, limit);
   }
+  std::vector<v1::JobState> states = filter.states;
+  if (states.empty()) {
+    for (int state = v1::JobState_MIN; state <= v1::JobState_MAX; ++state)
+      states.push_back(static_cast<v1::JobState>(state));
+  }
   // Each state has its own index range; merging them keeps a page's cost independent of the number of jobs.
   std::vector<StoredJob> jobs;
   for (const v1::JobState state : states) {
-    ASSIGN_OR_RETURN(auto select,
-                     database.Prepare("SELECT id, job, restore_from, weights_only, from_path FROM jobs "
-                                      "WHERE state = ? AND id < ? ORDER BY id DESC LIMIT ?"));
+    const char* const query =
+        filter.space.empty() ? "SELECT id, job, restore_from, weights_only, from_path, time FROM jobs WHERE "
+                               "state = ? AND id < ? ORDER BY id DESC LIMIT ?"
+                             : "SELECT id, job, restore_from, weights_only, from_path, time FROM jobs WHERE "
+                               "namespace = ? AND state = ? AND id < ? ORDER BY id DESC LIMIT ?";
+    ASSIGN_OR_RETURN(auto select, database.Prepare(query));
+    if (!filter.space.empty()) select->Text(filter.space);
     select->Int(state).Text(bound).Int(limit);
     ASSIGN_OR_RETURN(auto found, JobsOf(*select, limit));
     std::move(found.begin(), found.end(), std::back_inserter(jobs));
@@ -201,9 +216,54 @@ absl::StatusOr<std::vector<v1::Checkpoint>> ReadCheckpoints(SqliteDatabase& data
   return MessagesOf<v1::Checkpoint>(*select, absl::StrCat("a checkpoint of job ", job_id));
 }
 
+absl::StatusOr<std::vector<v1::Checkpoint>> ReadNewestCheckpoints(SqliteDatabase& database,
+                                                                  const std::vector<v1::JobState>& states) {
+  std::vector<v1::Checkpoint> newest;
+  for (const v1::JobState state : states) {
+    ASSIGN_OR_RETURN(
+        auto select,
+        database.Prepare("SELECT checkpoint FROM jobs JOIN checkpoints AS newest ON newest.job = jobs.id AND "
+                         "newest.step = (SELECT max(step) FROM checkpoints AS its WHERE its.job = "
+                         "jobs.id) WHERE jobs.state = ?"));
+    select->Int(state);
+    ASSIGN_OR_RETURN(auto found, MessagesOf<v1::Checkpoint>(*select, "a job's newest checkpoint"));
+    std::move(found.begin(), found.end(), std::back_inserter(newest));
+  }
+  return newest;
+}
+
 absl::StatusOr<std::vector<v1::Cordon>> ReadCordons(SqliteDatabase& database) {
   ASSIGN_OR_RETURN(auto select, database.Prepare("SELECT cordon FROM cordons ORDER BY worker, device"));
   return MessagesOf<v1::Cordon>(*select, "a cordon");
+}
+
+absl::StatusOr<std::vector<v1::Namespace>> ReadNamespaces(SqliteDatabase& database) {
+  ASSIGN_OR_RETURN(auto select, database.Prepare("SELECT namespace FROM namespaces ORDER BY name"));
+  return MessagesOf<v1::Namespace>(*select, "a namespace");
+}
+
+absl::StatusOr<int64_t> ReadStorage(SqliteDatabase& database, const std::string& space) {
+  ASSIGN_OR_RETURN(
+      auto select,
+      database.Prepare("SELECT ifnull((SELECT sum(bytes) FROM checkpoints WHERE namespace = ?1), 0) + ifnull("
+                       "(SELECT sum(model_bytes) FROM jobs WHERE namespace = ?1 AND model_bytes > 0), 0)"));
+  ASSIGN_OR_RETURN(const bool row, select->Text(space).Step());
+  return row ? select->GetInt(0) : 0;
+}
+
+absl::StatusOr<std::map<std::string, int64_t>> ReadAllStorage(SqliteDatabase& database) {
+  std::map<std::string, int64_t> storage;
+  for (const char* query :
+       {"SELECT namespace, sum(bytes) FROM checkpoints GROUP BY namespace",
+        "SELECT namespace, sum(model_bytes) FROM jobs WHERE model_bytes > 0 GROUP BY namespace"}) {
+    ASSIGN_OR_RETURN(auto select, database.Prepare(query));
+    for (;;) {
+      ASSIGN_OR_RETURN(const bool row, select->Step());
+      if (!row) break;
+      storage[select->GetText(0)] += select->GetInt(1);
+    }
+  }
+  return storage;
 }
 
 }  // namespace lockstep

@@ -91,14 +91,14 @@ class SqliteStore : public Store {
     absl::MutexLock lock(&read_mutex_);
     return ReadJob(*reader_, id);
   }
-  absl::StatusOr<StoredJob> FindJobByName(const std::string& name) override {
+  absl::StatusOr<StoredJob> FindJobByName(const std::string& space, const std::string& name) override {
     absl::MutexLock lock(&read_mutex_);
-    return ReadJobByName(*reader_, name);
+    return ReadJobByName(*reader_, space, name);
   }
-  absl::StatusOr<std::vector<StoredJob>> ListJobs(const std::vector<v1::JobState>& states,
-                                                  const std::string& before, int limit) override {
+  absl::StatusOr<std::vector<StoredJob>> ListJobs(const JobFilter& filter, const std::string& before,
+                                                  int limit) override {
     absl::MutexLock lock(&read_mutex_);
-    return ReadJobs(*reader_, states, before, limit);
+    return ReadJobs(*reader_, filter, before, limit);
   }
   absl::StatusOr<std::map<v1::JobState, int64_t>> CountJobs() override {
     absl::MutexLock lock(&read_mutex_);
@@ -142,9 +142,26 @@ class SqliteStore : public Store {
     return ReadCheckpoints(*reader_, job_id);
   }
 
+  absl::StatusOr<std::vector<v1::Checkpoint>> NewestCheckpoints(
+      const std::vector<v1::JobState>& states) override {
+    absl::MutexLock lock(&read_mutex_);
+    return ReadNewestCheckpoints(*reader_, states);
+  }
   absl::StatusOr<std::vector<v1::Cordon>> LoadCordons() override {
     absl::MutexLock lock(&read_mutex_);
     return ReadCordons(*reader_);
+  }
+  absl::StatusOr<std::vector<v1::Namespace>> LoadNamespaces() override {
+    absl::MutexLock lock(&read_mutex_);
+    return ReadNamespaces(*reader_);
+  }
+  absl::StatusOr<int64_t> StorageOf(const std::string& space) override {
+    absl::MutexLock lock(&read_mutex_);
+    return ReadStorage(*reader_, space);
+  }
+  absl::StatusOr<std::map<std::string, int64_t>> StorageOfAll() override {
+    absl::MutexLock lock(&read_mutex_);
+    return ReadAllStorage(*reader_);
   }
 
  private:

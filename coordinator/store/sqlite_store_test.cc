@@ -146,11 +146,11 @@ TEST_F(SqliteStoreTest, JobsAreListedNewestFirstInPages) {
                   .ok());
   EXPECT_THAT(Ids(store->ListJobs({}, "", 2)), ElementsAre("e", "d"));
   EXPECT_THAT(Ids(store->ListJobs({}, "d", 2)), ElementsAre("c", "b"));
-  EXPECT_THAT(
-      Ids(store->ListJobs({v1::JOB_STATE_QUEUED, v1::JOB_STATE_FAILED, v1::JOB_STATE_QUEUED}, "d", 9)),
-      ElementsAre("c", "b", "a"));
-  EXPECT_EQ(store->FindJobByName("digits")->job.id(), "e");
-  EXPECT_EQ(store->FindJobByName("nothing").status().code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(Ids(store->ListJobs(
+                  {.states = {v1::JOB_STATE_QUEUED, v1::JOB_STATE_FAILED, v1::JOB_STATE_QUEUED}}, "d", 9)),
+              ElementsAre("c", "b", "a"));
+  EXPECT_EQ(store->FindJobByName("default", "digits")->job.id(), "e");
+  EXPECT_EQ(store->FindJobByName("default", "nothing").status().code(), absl::StatusCode::kNotFound);
 }
 
 TEST_F(SqliteStoreTest, ReplayedLinesAndPointsAreHarmless) {
@@ -234,6 +234,97 @@ TEST_F(SqliteStoreTest, CordonsStayUntilTheyAreRemoved) {
   cordons = store->LoadCordons();
   ASSERT_EQ(cordons->size(), 1u);
   EXPECT_EQ(cordons->front().device(), "cpu:1");
+}
+
+TEST_F(SqliteStoreTest, ANameIsOfItsNamespaceAndSoIsAPage) {
+  const auto store = Open();
+  std::vector<StoredJob> jobs = {Job("a"), Job("b"), Job("c", v1::JOB_STATE_FAILED), Job("d")};
+  jobs[1].job.set_namespace_("team-a");
+  jobs[2].job.set_namespace_("team-a");
+  ASSERT_TRUE(store->Commit(OfJobs(jobs)).ok());
+  EXPECT_EQ(store->FindJobByName("default", "digits")->job.id(), "d");
+  EXPECT_EQ(store->FindJobByName("team-a", "digits")->job.id(), "c");
+  EXPECT_EQ(store->GetJob("a")->job.namespace_(), "default") << "a job of before there were namespaces";
+  EXPECT_TRUE(absl::IsNotFound(store->FindJobByName("team-b", "digits").status()));
+  EXPECT_THAT(Ids(store->ListJobs({.space = "team-a"}, "", 9)), ElementsAre("c", "b"));
+  EXPECT_THAT(Ids(store->ListJobs({.space = "team-a"}, "c", 9)), ElementsAre("b"));
+  EXPECT_THAT(Ids(store->ListJobs({.states = {v1::JOB_STATE_QUEUED}, .space = "team-a"}, "", 9)),
+              ElementsAre("b"));
+  EXPECT_THAT(Ids(store->ListJobs({.space = "default"}, "", 9)), ElementsAre("d", "a"));
+}
+
+TEST_F(SqliteStoreTest, NamespacesAreThereAfterReopeningUntilTheyAreRemoved) {
+  {
+    const auto store = Open();
+    ASSERT_EQ(store->LoadNamespaces()->size(), 1u);
+    EXPECT_EQ(store->LoadNamespaces()->front().name(), "default");
+    Batch batch;
+    v1::Namespace& space = batch.namespaces.emplace_back();
+    space.set_name("team-a");
+    space.mutable_quota()->set_jobs(3);
+    ASSERT_TRUE(store->Commit(batch).ok());
+  }
+  const auto store = Open();
+  ASSERT_EQ(store->LoadNamespaces()->size(), 2u);
+  EXPECT_EQ(store->LoadNamespaces()->back().quota().jobs(), 3);
+  Batch removal;
+  removal.removed_namespaces = {"team-a", "nowhere"};
+  ASSERT_TRUE(store->Commit(removal).ok());
+  EXPECT_EQ(store->LoadNamespaces()->size(), 1u);
+}
+
+TEST_F(SqliteStoreTest, StorageIsWhatThereIsOfCheckpointsAndModels) {
+  const auto store = Open();
+  Batch batch = OfJobs({Job("a", v1::JOB_STATE_SUCCEEDED), Job("b"), Job("c")});
+  batch.jobs[0].job.set_namespace_("team-a");
+  batch.jobs[0].job.set_model_bytes(1'000);
+  batch.jobs[1].job.set_namespace_("team-a");
+  const auto checkpoint = [&batch](const std::string& job, int64_t step, int64_t bytes) {
+    v1::Checkpoint& one = batch.checkpoints.emplace_back();
+    one.set_job_id(job);
+    one.set_step(step);
+    one.set_path(absl::StrCat("/", job, "/", step));
+    one.set_bytes(bytes);
+  };
+  checkpoint("a", 1, 10);
+  checkpoint("b", 1, 20);
+  checkpoint("b", 2, 30);
+  checkpoint("b", 2, 40);  // reported twice
+  checkpoint("c", 1, 500);
+  ASSERT_TRUE(store->Commit(batch).ok());
+  EXPECT_EQ(*store->StorageOf("team-a"), 1'070);
+  EXPECT_EQ(*store->StorageOf("default"), 500);
+  EXPECT_EQ(*store->StorageOf("nowhere"), 0);
+  EXPECT_EQ(*store->StorageOfAll(), (std::map<std::string, int64_t>{{"default", 500}, {"team-a", 1'070}}));
+  Batch removal;
+  removal.removed_checkpoints = {{"b", "/b/1"}};
+  ASSERT_TRUE(store->Commit(removal).ok());
+  EXPECT_EQ(*store->StorageOf("team-a"), 1'050) << "retention removed one";
+}
+
+// What version 4 has written: jobs without a namespace, checkpoints whose size is in their message alone.
+TEST_F(SqliteStoreTest, AStoreOfBeforeNamespacesIsMigrated) {
+  {
+    const auto store = Open();
+    Batch batch = OfJobs({Job("a")});
+    v1::Checkpoint& checkpoint = batch.checkpoints.emplace_back();
+    checkpoint.set_job_id("a");
+    checkpoint.set_step(5);
+    checkpoint.set_bytes(77);
+    ASSERT_TRUE(store->Commit(batch).ok());
+  }
+  Sql("DROP TABLE namespaces; DROP INDEX jobs_by_name; DROP INDEX jobs_of_namespace; DROP INDEX "
+      "models_of_namespace;"
+      "DROP INDEX checkpoints_of_namespace; ALTER TABLE jobs DROP COLUMN namespace;"
+      "ALTER TABLE jobs DROP COLUMN model_bytes; ALTER TABLE checkpoints DROP COLUMN namespace;"
+      "ALTER TABLE checkpoints DROP COLUMN bytes; CREATE INDEX jobs_by_name ON jobs (name, id);"
+      "PRAGMA user_version = 4;");
+  const auto store = Open();
+  ASSERT_NE(store, nullptr);
+  EXPECT_EQ(store->FindJobByName("default", "digits")->job.id(), "a");
+  EXPECT_EQ(*store->StorageOf("default"), 77);
+  EXPECT_EQ(store->LoadNamespaces()->size(), 1u);
+  EXPECT_THAT(Ids(store->ListJobs({.space = "default"}, "", 9)), ElementsAre("a"));
 }
 
 TEST_F(SqliteStoreTest, AFailedBatchLeavesNothingBehind) {

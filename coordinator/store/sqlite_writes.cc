@@ -2,6 +2,9 @@
 
 #include <set>
 
+#include "absl/time/clock.h"
+#include "coordinator/namespaces/names.h"
+
 namespace lockstep {
 namespace {
 
@@ -10,13 +13,19 @@ absl::Status WriteJobs(SqliteDatabase& database, const Batch& batch) {
     ASSIGN_OR_RETURN(
         auto insert,
         database.Prepare(
-            "INSERT INTO jobs (id, name, state, job, restore_from, weights_only, from_path) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET state = excluded.state, "
-            "job = excluded.job, restore_from = excluded.restore_from, weights_only = "
-            "excluded.weights_only, from_path = excluded.from_path"));
+            "INSERT INTO jobs (id, name, state, job, restore_from, weights_only, from_path, time, namespace, "
+            "model_bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET state = "
+            "excluded.state, job = excluded.job, restore_from = excluded.restore_from, weights_only = "
+            "excluded.weights_only, from_path = excluded.from_path, time = excluded.time, model_bytes = "
+            "excluded.model_bytes"));
     const std::string bytes = stored.job.SerializeAsString();
     insert->Text(stored.job.id()).Text(stored.job.name()).Int(stored.job.state()).Blob(bytes);
-    RETURN_IF_ERROR(insert->Text(stored.restore_from).Int(stored.weights_only).Text(stored.from_path).Run());
+    insert->Text(stored.restore_from).Int(stored.weights_only).Text(stored.from_path);
+    const std::string time = stored.time.SerializeAsString();
+    const std::string& given = stored.job.namespace_();
+    const std::string space = given.empty() ? kDefaultNamespace : given;
+    insert->Blob(time).Text(space);
+    RETURN_IF_ERROR(insert->Int(stored.job.model_bytes()).Run());
   }
   for (const StoredTransition& transition : batch.transitions) {
     ASSIGN_OR_RETURN(auto insert,
@@ -45,6 +54,18 @@ absl::Status WriteDatasets(SqliteDatabase& database, const Batch& batch) {
   return absl::OkStatus();
 }
 
+// What the step did not have yet, for those that follow the points (point_log.h); nothing if nobody does.
+absl::Status WriteChange(SqliteDatabase& database, const v1::MetricPoint& before, const StoredPoint& stored) {
+  v1::MetricPoint fresh = stored.point;
+  for (const auto& [name, value] : before.values()) fresh.mutable_values()->erase(name);
+  if (fresh.values().empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(auto insert,
+                   database.Prepare("INSERT INTO point_changes (sink, job, time, point) SELECT '', ?, ?, ? "
+                                    "WHERE EXISTS (SELECT 1 FROM trackers)"));
+  const std::string bytes = fresh.SerializeAsString();
+  return insert->Text(stored.job_id).Int(absl::ToUnixNanos(absl::Now())).Blob(bytes).Run();
+}
+
 // A step may be reported twice: by a replay, or with other values (training first, validation later).
 absl::Status WritePoint(SqliteDatabase& database, const StoredPoint& stored) {
   v1::MetricPoint merged;
@@ -56,6 +77,7 @@ absl::Status WritePoint(SqliteDatabase& database, const StoredPoint& stored) {
       if (!merged.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) merged.Clear();
     }
   }
+  RETURN_IF_ERROR(WriteChange(database, merged, stored));
   merged.MergeFrom(stored.point);
   ASSIGN_OR_RETURN(auto insert,
                    database.Prepare("INSERT OR REPLACE INTO points (job, step, point) VALUES (?, ?, ?)"));
@@ -76,11 +98,12 @@ absl::Status WriteLine(SqliteDatabase& database, const StoredLine& stored) {
 absl::Status WriteCheckpoints(SqliteDatabase& database, const Batch& batch) {
   for (const v1::Checkpoint& checkpoint : batch.checkpoints) {
     ASSIGN_OR_RETURN(auto insert,
-                     database.Prepare("INSERT OR REPLACE INTO checkpoints (job, step, path, checkpoint) "
-                                      "VALUES (?, ?, ?, ?)"));
+                     database.Prepare("INSERT OR REPLACE INTO checkpoints (job, step, path, checkpoint, "
+                                      "bytes, namespace) VALUES (?1, ?2, ?3, ?4, ?5, "
+                                      "ifnull((SELECT namespace FROM jobs WHERE id = ?1), 'default'))"));
     const std::string bytes = checkpoint.SerializeAsString();
     insert->Text(checkpoint.job_id()).Int(checkpoint.step()).Text(checkpoint.path());
-    RETURN_IF_ERROR(insert->Blob(bytes).Run());
+    RETURN_IF_ERROR(insert->Blob(bytes).Int(checkpoint.bytes()).Run());
   }
   for (const RemovedCheckpoint& removed : batch.removed_checkpoints) {
     ASSIGN_OR_RETURN(auto remove, database.Prepare("DELETE FROM checkpoints WHERE job = ? AND path = ?"));
@@ -104,6 +127,20 @@ absl::Status WriteCordons(SqliteDatabase& database, const Batch& batch) {
   return absl::OkStatus();
 }
 
+absl::Status WriteNamespaces(SqliteDatabase& database, const Batch& batch) {
+  for (const v1::Namespace& space : batch.namespaces) {
+    ASSIGN_OR_RETURN(auto insert,
+                     database.Prepare("INSERT OR REPLACE INTO namespaces (name, namespace) VALUES (?, ?)"));
+    const std::string bytes = space.SerializeAsString();
+    RETURN_IF_ERROR(insert->Text(space.name()).Blob(bytes).Run());
+  }
+  for (const std::string& name : batch.removed_namespaces) {
+    ASSIGN_OR_RETURN(auto remove, database.Prepare("DELETE FROM namespaces WHERE name = ?"));
+    RETURN_IF_ERROR(remove->Text(name).Run());
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status WriteBatch(SqliteDatabase& database, const Batch& batch) {
@@ -112,7 +149,8 @@ absl::Status WriteBatch(SqliteDatabase& database, const Batch& batch) {
   for (const StoredPoint& point : batch.points) RETURN_IF_ERROR(WritePoint(database, point));
   for (const StoredLine& line : batch.lines) RETURN_IF_ERROR(WriteLine(database, line));
   RETURN_IF_ERROR(WriteCheckpoints(database, batch));
-  return WriteCordons(database, batch);
+  RETURN_IF_ERROR(WriteCordons(database, batch));
+  return WriteNamespaces(database, batch);
 }
 
 absl::Status LogCap::Apply(SqliteDatabase& database, const Batch& batch) {

@@ -15,7 +15,9 @@
 #include "absl/time/time.h"
 #include "common/base/status.h"
 #include "lockstep/v1/datasets.pb.h"
+#include "lockstep/v1/goodput.pb.h"
 #include "lockstep/v1/jobs.pb.h"
+#include "lockstep/v1/namespaces.pb.h"
 #include "lockstep/v1/workers.pb.h"
 
 namespace lockstep {
@@ -26,6 +28,7 @@ struct StoredJob {
   std::string restore_from;   // checkpoint folder for the next start; empty: fresh weights
   bool weights_only = false;  // restore_from gives weights alone (spec.from)
   std::string from_path;      // spec.from as a folder, resolved at submit
+  v1::JobTime time;           // what it has cost so far
 };
 
 struct StoredTransition {
@@ -63,6 +66,12 @@ struct RemovedCordon {
   std::string device;
 };
 
+// Jobs to be listed.
+struct JobFilter {
+  std::vector<v1::JobState> states = {};  // empty: all
+  std::string space = "";                 // their namespace; empty: all
+};
+
 struct Batch {
   std::vector<StoredJob> jobs;
   std::vector<StoredTransition> transitions;
@@ -74,11 +83,13 @@ struct Batch {
   std::vector<RemovedCheckpoint> removed_checkpoints;
   std::vector<v1::Cordon> cordons;
   std::vector<RemovedCordon> removed_cordons;
+  std::vector<v1::Namespace> namespaces;
+  std::vector<std::string> removed_namespaces;
 
   bool empty() const {
     return jobs.empty() && transitions.empty() && requests.empty() && datasets.empty() && points.empty() &&
            lines.empty() && checkpoints.empty() && removed_checkpoints.empty() && cordons.empty() &&
-           removed_cordons.empty();
+           removed_cordons.empty() && namespaces.empty() && removed_namespaces.empty();
   }
 };
 
@@ -98,12 +109,11 @@ class Store {
   // Every job that is not final, oldest first. Final ones stay on disk until they are asked for.
   virtual absl::StatusOr<std::vector<StoredJob>> LoadActiveJobs() = 0;
   virtual absl::StatusOr<StoredJob> GetJob(const std::string& id) = 0;  // NOT_FOUND
-  // The newest job of that name. NOT_FOUND.
-  virtual absl::StatusOr<StoredJob> FindJobByName(const std::string& name) = 0;
-  // At most `limit` jobs with an id below `before` (empty: from the newest on), newest first; `states` empty:
-  // all.
-  virtual absl::StatusOr<std::vector<StoredJob>> ListJobs(const std::vector<v1::JobState>& states,
-                                                          const std::string& before, int limit) = 0;
+  // The newest job of that name in the namespace. NOT_FOUND.
+  virtual absl::StatusOr<StoredJob> FindJobByName(const std::string& space, const std::string& name) = 0;
+  // At most `limit` jobs with an id below `before` (empty: from the newest on), newest first.
+  virtual absl::StatusOr<std::vector<StoredJob>> ListJobs(const JobFilter& filter, const std::string& before,
+                                                          int limit) = 0;
   virtual absl::StatusOr<std::map<v1::JobState, int64_t>> CountJobs() = 0;
   virtual absl::StatusOr<std::string> LastJobId() = 0;  // empty: no job yet
   virtual absl::StatusOr<std::optional<StoredRequest>> FindRequest(const std::string& request_id) = 0;
@@ -122,7 +132,16 @@ class Store {
   // The position from which ReadLogs gives the last `lines` lines.
   virtual absl::StatusOr<int64_t> LogTail(const std::string& job_id, int64_t lines) = 0;
   virtual absl::StatusOr<std::vector<v1::Checkpoint>> ListCheckpoints(const std::string& job_id) = 0;
+  // The newest one of each job that is in one of `states`, if it has any. One query, however many jobs there
+  // are.
+  virtual absl::StatusOr<std::vector<v1::Checkpoint>> NewestCheckpoints(
+      const std::vector<v1::JobState>& states) = 0;
   virtual absl::StatusOr<std::vector<v1::Cordon>> LoadCordons() = 0;
+  virtual absl::StatusOr<std::vector<v1::Namespace>> LoadNamespaces() = 0;  // by name; without their use
+  // Bytes of the checkpoints and models of a namespace's jobs, summed up from their rows, which an index has
+  // in one place; and of all namespaces that have any.
+  virtual absl::StatusOr<int64_t> StorageOf(const std::string& space) = 0;
+  virtual absl::StatusOr<std::map<std::string, int64_t>> StorageOfAll() = 0;
 };
 
 }  // namespace lockstep

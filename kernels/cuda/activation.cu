@@ -1,5 +1,5 @@
 #include "kernels/cuda/activation.h"
-#include "kernels/cuda/launch.h"
+#include "kernels/cuda/pack.h"
 
 namespace lockstep::kernels::cuda {
 namespace {
@@ -38,17 +38,29 @@ __device__ float Slope(float saved) {
 }
 
 template <Activation kF>
-__global__ void ForwardKernel(int64_t count, int64_t width, const float* bias, float* x, float* y) {
-  for (int64_t i = FirstItem(); i < count; i += ItemStride()) {
-    const float z = x[i] + bias[i % width];
-    x[i] = z;
-    y[i] = Value<kF>(z);  // after x: y may be x
-  }
+__global__ void BiasActivationKernel(int64_t count, int64_t width, bool four, const float* bias, float* x,
+                                     float* y) {
+  ForPacks(count, four, [=](auto pack, int64_t at) {
+    auto z = Load<pack.kFloats>(x + at);
+    if (bias != nullptr) {
+      const auto b = Load<pack.kFloats>(bias + at % width);
+      for (int k = 0; k < pack.kFloats; ++k) z[k] += b[k];
+    }
+    Store(x + at, z);
+    for (int k = 0; k < pack.kFloats; ++k) z[k] = Value<kF>(z[k]);
+    Store(y + at, z);  // after x: y may be x
+  });
 }
 
 template <Activation kF>
-__global__ void BackwardKernel(int64_t count, const float* saved, const float* dy, float* dx) {
-  for (int64_t i = FirstItem(); i < count; i += ItemStride()) dx[i] = dy[i] * Slope<kF>(saved[i]);
+__global__ void ActivationBackwardKernel(int64_t count, bool four, const float* saved, const float* dy,
+                                         float* dx) {
+  ForPacks(count, four, [=](auto pack, int64_t at) {
+    const auto of = Load<pack.kFloats>(saved + at);
+    auto d = Load<pack.kFloats>(dy + at);
+    for (int k = 0; k < pack.kFloats; ++k) d[k] *= Slope<kF>(of[k]);
+    Store(dx + at, d);
+  });
 }
 
 template <Activation kF>
@@ -56,9 +68,9 @@ struct Constant {
   static constexpr Activation value = kF;
 };
 
-// Calls `launch` with the activation as a constant.
-template <typename Launch>
-void WithConstant(Activation f, Launch launch) {
+// What `launch` returns when called with the activation as a constant.
+template <typename Call>
+Launched WithConstant(Activation f, const Call& launch) {
   switch (f) {
     case Activation::kIdentity:
       return launch(Constant<Activation::kIdentity>());
@@ -73,6 +85,7 @@ void WithConstant(Activation f, Launch launch) {
     case Activation::kSilu:
       return launch(Constant<Activation::kSilu>());
   }
+  return {};
 }
 
 }  // namespace
@@ -81,20 +94,21 @@ Launched BiasActivationForward(Activation f, int64_t rows, int64_t width, const 
                                float* y, Stream stream) {
   const int64_t count = rows * width;
   if (count == 0) return {};
-  WithConstant(f, [&](auto constant) {
-    ForwardKernel<decltype(constant)::value>
-        <<<Blocks(count), kThreads, 0, stream>>>(count, width, bias, x, y);
+  const bool four = width % 4 == 0 && FourAtATime(bias, x, y);  // a pack stays within its row
+  return WithConstant(f, [&](auto constant) {
+    return Launch<BiasActivationKernel<decltype(constant)::value>>(
+        {"BiasActivationForward", PackBlocks(count), kThreads, stream}, count, width, four, bias, x, y);
   });
-  return LastLaunch("BiasActivationForward");
 }
 
 Launched ActivationBackward(Activation f, int64_t count, const float* saved, const float* dy, float* dx,
                             Stream stream) {
   if (count == 0) return {};
-  WithConstant(f, [&](auto constant) {
-    BackwardKernel<decltype(constant)::value><<<Blocks(count), kThreads, 0, stream>>>(count, saved, dy, dx);
+  return WithConstant(f, [&](auto constant) {
+    return Launch<ActivationBackwardKernel<decltype(constant)::value>>(
+        {"ActivationBackward", PackBlocks(count), kThreads, stream}, count, FourAtATime(saved, dy, dx), saved,
+        dy, dx);
   });
-  return LastLaunch("ActivationBackward");
 }
 
 }  // namespace lockstep::kernels::cuda

@@ -1,50 +1,71 @@
 #include "kernels/cuda/cross_entropy.h"
-#include "kernels/cuda/launch.h"
+#include "kernels/cuda/pack.h"
+#include "kernels/cuda/rows.h"
 
 namespace lockstep::kernels::cuda {
 namespace {
 
-constexpr int kWarp = 32;
-constexpr unsigned kAll = 0xffffffffu;
-
-struct Best {
-  float value;
-  int64_t index;
+// What one pass over some of a row's logits leaves.
+struct Seen {
+  float largest = -INFINITY;
+  float sum = 0;              // of exp(z - largest)
+  float total = 0;            // of z - the row's first logit, for the smoothed target
+  int64_t index = INT64_MAX;  // of the first largest
 };
 
-// The first largest; NaN never wins, as in the CPU's comparison.
-__device__ Best Better(Best a, Best b) {
-  if (b.value > a.value || (b.value == a.value && b.index < a.index)) return b;
-  return a;
+__device__ inline void See(float z, float origin, int64_t index, Seen* seen) {
+  if (z > seen->largest) {
+    seen->sum = seen->sum * expf(seen->largest - z) + 1.0f;
+    seen->largest = z;
+    seen->index = index;
+  } else if (z != -INFINITY) {  // whose exponential is 0; NaN comes here
+    seen->sum += expf(z - seen->largest);
+  }
+  seen->total += z - origin;
 }
 
-// One warp per row. The sum runs over 32 lanes and then a fixed tree: bits depend on the row alone.
-__global__ void RowKernel(int64_t rows, int64_t classes, float scale, const int32_t* labels, float* logits,
-                          float* losses, float* correct) {
-  const int lane = static_cast<int>(threadIdx.x) % kWarp;
-  const int64_t warps = ItemStride() / kWarp;
-  for (int64_t r = FirstItem() / kWarp; r < rows; r += warps) {
-    float* z = logits + r * classes;
-    Best best{z[0], 0};
-    for (int64_t c = lane; c < classes; c += kWarp) best = Better(best, {z[c], c});
-    for (int half = kWarp / 2; half > 0; half /= 2) {
-      const Best other{__shfl_xor_sync(kAll, best.value, half), __shfl_xor_sync(kAll, best.index, half)};
-      best = Better(best, other);
+// A row's own threads are kWarps warps; each reads every (32 kWarps)-th pack. One read of the row finds the
+// largest logit and the sum of exponentials together (Milakov & Gimelshein 2018), a second one writes the
+// gradient.
+template <int kWarps, int kFloats>
+__global__ void CrossEntropyKernel(int64_t rows, int64_t classes, bool aligned, float scale, float smoothing,
+                                   const int32_t* labels, float* logits, float* losses, float* correct) {
+  constexpr int kOwn = kWarps * kWarp;
+  const int lane = static_cast<int>(threadIdx.x) % kOwn;
+  const int64_t row_stride = ItemStride() / kOwn;
+  for (int64_t r = FirstItem() / kOwn; r < rows; r += row_stride) {
+    float* const z = logits + r * classes;
+    const int32_t label = labels[r];
+    if (label < 0) {
+      for (int64_t c = lane; c < classes; c += kOwn) z[c] = 0.0f;
+      if (lane == 0) losses[r] = correct[r] = 0.0f;
+      continue;
     }
-    const float label_logit = z[labels[r]];
-    __syncwarp();  // the label's logit is read before its lane overwrites it
-    float sum = 0;
-    for (int64_t c = lane; c < classes; c += kWarp) {
-      const float e = expf(z[c] - best.value);
-      z[c] = e;
-      sum += e;
+    const float origin = z[0], label_logit = z[label];
+    Seen seen;
+    for (int64_t c = lane * kFloats; c < classes; c += kOwn * kFloats) {
+      const auto pack = Load<kFloats>(z + c, aligned);
+      for (int k = 0; k < kFloats; ++k) See(pack[k], origin, c + k, &seen);
     }
-    for (int half = kWarp / 2; half > 0; half /= 2) sum += __shfl_xor_sync(kAll, sum, half);
-    const float factor = scale / sum;
-    for (int64_t c = lane; c < classes; c += kWarp) z[c] = z[c] * factor - (c == labels[r] ? scale : 0.0f);
+    const float largest = BlockReduce<kWarps>(seen.largest, Largest());
+    const int64_t best = BlockReduce<kWarps>(seen.largest == largest ? seen.index : INT64_MAX, Least());
+    const float sum = BlockSum<kWarps>(seen.sum * expf(seen.largest - largest));
+    const float total = smoothing != 0.0f ? BlockSum<kWarps>(seen.total) : 0.0f;
+    OwnersMeet<kWarps>();  // the label's logit is read before its lane overwrites it
+    const float share = smoothing / static_cast<float>(classes);
+    const float factor = scale / sum, other = scale * share, own = scale * (1.0f - smoothing);
+    for (int64_t c = lane * kFloats; c < classes; c += kOwn * kFloats) {
+      auto pack = Load<kFloats>(z + c, aligned);
+      for (int k = 0; k < kFloats; ++k) {
+        pack[k] = expf(pack[k] - largest) * factor - other - (c + k == label ? own : 0.0f);
+      }
+      Store(z + c, pack, aligned);
+    }
     if (lane == 0) {
-      losses[r] = logf(sum) - (label_logit - best.value);
-      correct[r] = best.index == labels[r] ? 1.0f : 0.0f;
+      float loss = logf(sum) - (1.0f - smoothing) * (label_logit - largest);
+      if (smoothing != 0.0f) loss -= share * (total + static_cast<float>(classes) * (origin - largest));
+      losses[r] = loss;
+      correct[r] = best == label ? 1.0f : 0.0f;
     }
   }
 }
@@ -52,11 +73,13 @@ __global__ void RowKernel(int64_t rows, int64_t classes, float scale, const int3
 }  // namespace
 
 Launched SoftmaxCrossEntropy(int64_t rows, int64_t classes, float scale, const int32_t* labels, float* logits,
-                             float* losses, float* correct, Stream stream) {
+                             float* losses, float* correct, float smoothing, Stream stream) {
   if (rows == 0) return {};
-  RowKernel<<<Blocks(rows, kThreads / kWarp), kThreads, 0, stream>>>(rows, classes, scale, labels, logits,
-                                                                     losses, correct);
-  return LastLaunch("SoftmaxCrossEntropy");
+  return ForRows(rows, classes, [&](auto warps, auto floats, unsigned blocks) {
+    return Launch<CrossEntropyKernel<warps.kInt, floats.kInt>>(
+        {"SoftmaxCrossEntropy", blocks, kThreads, stream}, rows, classes, FourAtATime(logits), scale,
+        smoothing, labels, logits, losses, correct);
+  });
 }
 
 }  // namespace lockstep::kernels::cuda

@@ -168,7 +168,8 @@ class Cluster:
     """A coordinator and `workers` agents of `slots` CPU slots each. `user`: the numeric user that the daemons run as.
     `threads`: that each trainer computes with; by default what an agent that is alone on the machine would choose."""
 
-    def __init__(self, workers=1, slots=1, artifact_root=None, user=None, threads=None, quarantine_after=0):
+    def __init__(self, workers=1, slots=1, artifact_root=None, user=None, threads=None, quarantine_after=0, allow_chaos=False,
+                 coordinator_flags=()):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="lockstep-e2e-"))
         self.artifact_root = pathlib.Path(artifact_root or self.folder / "artifacts")
         self.coordinator = None
@@ -178,8 +179,10 @@ class Cluster:
         self._threads = [] if threads is None else ["--threads-per-slot", threads]
         if user is not None:
             os.chown(self.folder, user, user)
+        self.coordinator_flags = list(coordinator_flags)
         self._listen = "127.0.0.1:0"
         self._specs = 0
+        self._chaos = ["--allow-chaos"] if allow_chaos else []
         self._quarantine_after = quarantine_after  # 0: the tests kill the same workers again and again
 
     def start(self):
@@ -217,8 +220,8 @@ class Cluster:
         """Starts it, or starts it again on the same data and the same port."""
         self.coordinator = Program("lockstep-coordinator", [
             "--data-dir", self.folder / "coordinator", "--artifact-root", self.artifact_root,
-            "--listen", self._listen, "--metrics-listen", "127.0.0.1:0",
-            "--quarantine-after", self._quarantine_after], self.folder, user=self._user)
+            "--listen", self._listen, "--metrics-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0",
+            "--quarantine-after", self._quarantine_after, *self._chaos, *self.coordinator_flags], self.folder, user=self._user)
         self._listen = self.address
         return self.coordinator
 
@@ -228,7 +231,7 @@ class Cluster:
     def start_worker(self, name, slots=1, wait_ready=True):
         program = Program("lockstep-worker", [
             "--coordinator", self.address, "--name", name, "--cpu-slots", slots,
-            "--data-dir", self.folder / name, "--metrics-listen", "127.0.0.1:0", *self._threads],
+            "--data-dir", self.folder / name, "--metrics-listen", "127.0.0.1:0", *self._threads, *self._chaos],
             self.folder, wait_ready, self._user)
         self.workers[name] = program
         return program

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 
-from cluster import BIN, Cluster, Program
+from cluster import BIN, REPOSITORY, Cluster, Program
 
 PORT = 7070
 
@@ -73,15 +73,15 @@ class NetworkCluster(Cluster):
     def start_coordinator(self):
         space, address = self._host("coordinator")
         self.coordinator = self.program("lockstep-coordinator", [
-            "--data-dir", self.folder / "coordinator", "--artifact-root", self.artifact_root, "--insecure",
-            "--listen", f"{address}:{PORT}", "--metrics-listen", "", "--quarantine-after", self._quarantine_after], space)
+            "--data-dir", self.folder / "coordinator", "--artifact-root", self.artifact_root, "--insecure", "--data-root", REPOSITORY / "examples",
+            "--listen", f"{address}:{PORT}", "--metrics-listen", "", "--http-listen", "", "--quarantine-after", self._quarantine_after], space)
         return self.coordinator
 
     def start_worker(self, name, slots=1, wait_ready=True):
         space, address = self._host(name)
         self.workers[name] = self.program("lockstep-worker", [
             "--coordinator", self.address, "--name", name, "--cpu-slots", slots, "--advertise-host", address,
-            "--data-dir", self.folder / name, "--metrics-listen", "", *self._threads], space,
+            "--data-dir", self.folder / name, "--metrics-listen", "", "--insecure", *self._threads], space,
             wait_ready)
         return self.workers[name]
 
@@ -100,9 +100,13 @@ class NetworkCluster(Cluster):
     def heal(self, name):
         _ip("-n", self._host(name)[0], "link", "set", "eth0", "up")
 
-    def worsen(self, name, *netem):
-        """tc netem on what the host sends: "delay", "5ms", "loss", "1%". OSError: the kernel has no netem."""
-        command = ["tc", "-n", self._host(name)[0], "qdisc", "add", "dev", "eth0", "root", "netem", *netem]
+    def worsen(self, name, kind, *options):
+        """A queueing discipline for what the host sends: "netem", "delay", "5ms", "loss", "1%", or "tbf", "rate", ... OSError: the kernel has none."""
+        command = ["tc", "-n", self._host(name)[0], "qdisc", "replace", "dev", "eth0", "root", kind, *map(str, options)]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:
             raise OSError(f"{' '.join(command)}: {done.stderr.strip()}")
+
+    def better(self, name):
+        """As before worsen."""
+        subprocess.run(["tc", "-n", self._host(name)[0], "qdisc", "delete", "dev", "eth0", "root"], check=True)

@@ -45,8 +45,9 @@ def _reflection_pool():
 class Client:
     """client.call("lockstep.v1.Jobs", "GetJob", job="x") -> response; a stream gives an iterator."""
 
-    def __init__(self, address):
-        self.channel = grpc.insecure_channel(address)
+    def __init__(self, address, credentials=None, token=None):
+        self.channel = grpc.secure_channel(address, credentials) if credentials else grpc.insecure_channel(address)
+        self._metadata = [("authorization", f"Bearer {token}")] if token else []
         reflection = _reflection_pool()
         self._request = _class_of(reflection, "grpc.reflection.v1alpha.ServerReflectionRequest")
         response = _class_of(reflection, "grpc.reflection.v1alpha.ServerReflectionResponse")
@@ -60,7 +61,7 @@ class Client:
         self.channel.close()
 
     def _reflect(self, **question):
-        answer = next(iter(self._ask(iter([self._request(**question)]), timeout=30)))
+        answer = next(iter(self._ask(iter([self._request(**question)]), timeout=30, metadata=self._metadata)))
         if answer.error_response.error_code:
             raise AssertionError(f"reflection of {question}: {answer.error_response.error_message}")
         return answer
@@ -79,13 +80,21 @@ class Client:
                     self._add(self._reflect(file_by_filename=dependency).file_descriptor_response.file_descriptor_proto)
             self.pool.Add(file)
 
-    def method(self, service, name):
+    def service(self, name):
         try:
-            found = self.pool.FindServiceByName(service)
+            return self.pool.FindServiceByName(name)
         except KeyError:
-            self._add(self._reflect(file_containing_symbol=service).file_descriptor_response.file_descriptor_proto)
-            found = self.pool.FindServiceByName(service)
-        return found.FindMethodByName(name)
+            self._add(self._reflect(file_containing_symbol=name).file_descriptor_response.file_descriptor_proto)
+            return self.pool.FindServiceByName(name)
+
+    def method(self, service, name):
+        return self.service(service).FindMethodByName(name)
+
+    def methods(self):
+        """["lockstep.v1.Jobs/GetJob", ...]: everything that the server offers. gRPC's own health service is listed without its methods."""
+        own = {"grpc.health.v1.Health": ("Check", "Watch")}
+        return sorted(f"{service}/{method}" for service in self.services()
+                      for method in own.get(service) or [method.name for method in self.service(service).methods])
 
     def message(self, name, **fields):
         return _class_of(self.pool, name)(**fields)
@@ -98,4 +107,4 @@ class Client:
         request_class = _class_of(self.pool, method.input_type.full_name)
         invoke = kind(f"/{service}/{name}", request_serializer=request_class.SerializeToString,
                       response_deserializer=_class_of(self.pool, method.output_type.full_name).FromString)
-        return invoke(request if request is not None else request_class(**fields), timeout=timeout)
+        return invoke(request if request is not None else request_class(**fields), timeout=timeout, metadata=self._metadata)

@@ -6,10 +6,11 @@ LOCKSTEP_NIGHTLY=1 makes the job and the random plan five times as long.
 import os
 import signal
 
-from cluster import FINAL, EndToEndTest, digits_spec, until
+from cluster import FINAL, PATIENCE, EndToEndTest, digits_spec, until
 
 NIGHTLY = os.environ.get("LOCKSTEP_NIGHTLY") == "1"
 EPOCHS = 1000 if NIGHTLY else 200
+JOB_PATIENCE = 5 * PATIENCE if NIGHTLY else PATIENCE
 
 
 def spec(workers, **further):
@@ -26,7 +27,8 @@ class Quiet:
     @classmethod
     def get(cls, cluster):
         if cls.digest is None:
-            cls.digest = cluster.run_to_end(spec({"min": 1, "max": 1}, name="quiet"))["modelSha256"]
+            quiet = cluster.run_to_end(spec({"min": 1, "max": 1}, name="quiet"), patience=JOB_PATIENCE)
+            cls.digest = quiet["modelSha256"]
         return cls.digest
 
 
@@ -57,7 +59,7 @@ class Schedule(EndToEndTest):
             os.kill(pid, how)
 
     def ends_as_the_quiet_run(self):
-        done = self.cluster_.wait_for(self.job, "SUCCEEDED")
+        done = self.cluster_.wait_for(self.job, "SUCCEEDED", patience=JOB_PATIENCE)
         self.assertEqual(done["modelSha256"], self.expected)
         self.assertSays(self.cluster_.lockstep("audit", self.job).stdout, "proved", "1,437 samples", f"each of {EPOCHS:,} epochs")
         return done

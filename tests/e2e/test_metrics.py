@@ -1,19 +1,11 @@
 """/metrics of both daemons, as Prometheus itself sees it."""
 
-import json
 import shutil
-import socket
 import subprocess
 import unittest
-import urllib.parse
 
-from cluster import EndToEndTest, die_with_parent, digits_spec, http_get, until
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+from cluster import BIN, REPOSITORY, EndToEndTest, digits_spec, http_get, metric, until
+from prometheus_server import start_prometheus
 
 
 class Metrics(EndToEndTest):
@@ -38,6 +30,8 @@ class Metrics(EndToEndTest):
     def test_every_metric_of_ours_has_our_prefix_and_no_job_in_a_label(self):
         cluster = self.busy_cluster()
         job = cluster.jobs()[0]["id"]
+        coordinator = cluster.coordinator.addresses["metrics"]
+        until(lambda: metric(coordinator, "lockstep_devices_busy") == 0, "the job's devices to be free")
         for address in self.addresses(cluster):
             page = http_get(address)
             self.assertNotIn(job, page)
@@ -46,34 +40,16 @@ class Metrics(EndToEndTest):
                     self.assertRegex(line, r"^(lockstep_|process_|exposer_|scrape_)")
 
     def test_a_prometheus_server_scrapes_them(self):
-        prometheus = shutil.which("prometheus")
-        if not prometheus:
-            self.skipTest("prometheus is not installed")
         cluster = self.busy_cluster()
-        targets = self.addresses(cluster)
-        config = self.folder / "prometheus.yml"
-        config.write_text(json.dumps({
-            "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
-            "scrape_configs": [{"job_name": "lockstep", "static_configs": [{"targets": targets}]}]}))
-        address = f"127.0.0.1:{free_port()}"
-        with open(self.folder / "prometheus.log", "wb") as log:
-            server = subprocess.Popen(
-                [prometheus, f"--config.file={config}", f"--storage.tsdb.path={self.folder / 'tsdb'}",
-                 f"--web.listen-address={address}"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
-                preexec_fn=die_with_parent)
-        self.addCleanup(server.wait)
-        self.addCleanup(server.kill)
+        prometheus = start_prometheus(self, self.addresses(cluster))
+        self.assertEqual(prometheus.values('sum(lockstep_jobs{state="succeeded"})'), [1.0])
+        self.assertGreater(prometheus.values("sum(lockstep_steps_total)")[0], 0)
 
-        def query(expression):
-            try:
-                answer = json.loads(http_get(address, "/api/v1/query?query=" + urllib.parse.quote(expression)))
-            except OSError:
-                return []
-            return [float(sample["value"][1]) for sample in answer["data"]["result"]]
-
-        until(lambda: query("sum(up)") == [3.0], lambda: "three targets up:\n" + (self.folder / "prometheus.log").read_text())
-        self.assertEqual(query('sum(lockstep_jobs{state="succeeded"})'), [1.0])
-        self.assertGreater(query("sum(lockstep_steps_total)")[0], 0)
+    def test_the_document_is_what_the_daemons_print(self):
+        printed = subprocess.run([REPOSITORY / "tests" / "metrics-doc", BIN], text=True, capture_output=True, timeout=60)
+        self.assertEqual(printed.returncode, 0, printed.stderr)
+        self.assertEqual(printed.stdout, (REPOSITORY / "docs" / "metrics.md").read_text(),
+                         "docs/metrics.md is old; run: tests/metrics-doc > docs/metrics.md")
 
 
 if __name__ == "__main__":

@@ -26,14 +26,14 @@ class Ports(EndToEndTest):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
             said = self.expect_refusal("--data-dir", self.folder / "d", "--artifact-root", self.folder / "a", "--listen",
-                                       f"127.0.0.1:{port}", "--metrics-listen", "127.0.0.1:0")
+                                       f"127.0.0.1:{port}", "--metrics-listen", "127.0.0.1:0", "--http-listen", "")
             self.assertSays(said, str(port), "in use")
 
     def test_coordinator_names_a_metrics_port_that_is_in_use(self):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
             said = self.expect_refusal("--data-dir", self.folder / "d", "--artifact-root", self.folder / "a", "--listen",
-                                       "127.0.0.1:0", "--metrics-listen", f"127.0.0.1:{port}")
+                                       "127.0.0.1:0", "--metrics-listen", f"127.0.0.1:{port}", "--http-listen", "")
             self.assertSays(said, str(port), "in use")
 
     def test_worker_names_a_metrics_port_that_is_in_use(self):
@@ -49,7 +49,7 @@ class Ports(EndToEndTest):
     def test_two_coordinators_cannot_share_a_data_folder(self):
         cluster = self.cluster(workers=0)
         said = self.expect_refusal("--data-dir", cluster.folder / "coordinator", "--artifact-root", cluster.artifact_root,
-                                   "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0")
+                                   "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--http-listen", "")
         self.assertSays(said, "coordinator", "use|lock|another")
 
 

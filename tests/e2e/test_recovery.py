@@ -104,7 +104,7 @@ class Hang(Schedule):
 
 
 class Network(Schedule):
-    def hosts(self, workers, *netem):
+    def hosts(self, workers, *discipline):
         reason = why_not()
         if reason:
             self.skipTest(reason)
@@ -113,9 +113,9 @@ class Network(Schedule):
         self.addCleanup(lambda: self._bad() > self._bad_before and print(cluster.all_logs()))
         cluster.start()
         self.expected = Quiet.get(cluster)
-        for worker in cluster.workers if netem else ():
+        for worker in cluster.workers if discipline else ():
             try:
-                cluster.worsen(worker, *netem)
+                cluster.worsen(worker, *discipline)
             except OSError as error:
                 self.skipTest(str(error))
         self.job = cluster.submit(spec({"min": 1, "max": workers}))
@@ -133,7 +133,7 @@ class Network(Schedule):
         self.no_checkpoint_was_read()
 
     def test_delay_and_loss_change_nothing_but_the_time(self):
-        self.hosts(2, "delay", "1ms", "loss", "0.5%")
+        self.hosts(2, "netem", "delay", "1ms", "loss", "0.5%")
         self.running_on(2)
         self.cluster_.lockstep("scale", self.job, "--workers", 1)
         self.ends_as_the_quiet_run()

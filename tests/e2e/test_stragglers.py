@@ -1,4 +1,5 @@
-"""A trainer that gets only a part of its processor: it is named as the one that the others wait for, until it is as fast as they are."""
+"""A trainer that gets only a part of its processor, or a node whose link is slow: it is named as the one that the others wait for, until it is as fast as
+they are."""
 
 import os
 import signal
@@ -7,6 +8,7 @@ import time
 import unittest
 
 from cluster import metric, until
+from network import NetworkCluster, why_not
 from schedule import Schedule, spec
 
 
@@ -61,6 +63,28 @@ class Stragglers(Schedule):
         self.assertSays(self.cluster_.lockstep("describe", self.job).stdout, f"Straggler +rank 1 on {slow['worker']}")
         until(lambda: not any(member.get("straggler") for member in self.now()["members"]), "the straggler to be forgiven")
         self.cluster_.lockstep("cancel", self.job)
+
+    def test_a_node_behind_a_slow_link_is_named_until_the_link_is_good(self):
+        if why_not():
+            self.skipTest(why_not())
+        cluster = self.cluster_ = NetworkCluster(3)
+        self.addCleanup(cluster.close)
+        cluster.start()
+        endless = spec({"min": 3, "max": 3})
+        endless["train"] = {**endless["train"], "epochs": 1000000}
+        self.job = cluster.submit(endless)
+        cluster.wait_step(self.job, 200)
+        slow = next(member for member in self.now()["members"] if member["rank"] == 1)
+        try:
+            cluster.worsen(slow["worker"], "tbf", "rate", "40mbit", "burst", "64kbit", "latency", "400ms")
+        except OSError as error:
+            self.skipTest(str(error))
+        named = until(lambda: next((member for member in self.now()["members"] if member.get("straggler")), None), "the straggler to be named")
+        self.assertEqual(named["worker"], slow["worker"])
+        self.assertSays(named["straggler"], "communication: .* ms of a step, the others")
+        cluster.better(slow["worker"])
+        until(lambda: not any(member.get("straggler") for member in self.now()["members"]), "the straggler to be forgiven")
+        cluster.lockstep("cancel", self.job)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@
 #include "worker/agent/backoff.h"
 #include "worker/agent/coordinator_client.h"
 #include "worker/agent/dataset_cache.h"
+#include "worker/agent/device_uuid.h"
+#include "worker/agent/faults.h"
 #include "worker/agent/fetches.h"
 #include "worker/agent/ledger.h"
 #include "worker/agent/outbox.h"
@@ -47,7 +49,7 @@ struct Agent::Impl final : SlotHost {
   Impl(const Options& agent_options, prometheus::Registry* registry)
       : options(agent_options),
         metrics(registry),
-        client(CoordinatorClient::Make(options.coordinator, &loop)),
+        client(CoordinatorClient::Make(options.coordinator, &loop, options.access)),
         cache({.directory = options.data_dir + "/datasets",
                .on_bytes =
                    [this](int64_t bytes) { metrics.dataset_bytes.Increment(static_cast<double>(bytes)); }},
@@ -58,7 +60,8 @@ struct Agent::Impl final : SlotHost {
       Slot::Options slot = options.slot;
       slot.trainer.slot = i;
       slot.log_directory = options.data_dir + "/logs";
-      slots.push_back(std::make_unique<Slot>(slot, &loop, this, &metrics));
+      slot.uuid = CpuSlotUuid(options.name, i);
+      slots.push_back(std::make_unique<Slot>(slot, &loop, this, &metrics, devices.get()));
     }
     metrics.slots.Set(options.cpu_slots);
   }
@@ -157,12 +160,14 @@ struct Agent::Impl final : SlotHost {
       v1::Device& device = *registration.add_devices();
       device.set_id(slot->device());
       *device.mutable_profile() = *slot->profile();
+      device.set_uuid(slot->uuid());
     }
     for (v1::AssignmentStatus& status : ledger.ForRegister(
              [this](const v1::AssignmentStatus& status) { return outbox.HasStatus(status); })) {
       *registration.add_assignments() = std::move(status);
     }
     registration.set_artifact_root_id(root_id);
+    registration.set_allows_chaos(options.allow_chaos);
     urgent.push_back(std::move(message));
   }
 
@@ -201,6 +206,11 @@ struct Agent::Impl final : SlotHost {
       case v1::ConnectResponse::kForget:
         ledger.Forget(message.forget());
         return;
+      case v1::ConnectResponse::kFault:
+        return OnFault(message.fault());
+      case v1::ConnectResponse::kHeard:
+        if (message.heard().echo() != echo) return;
+        return metrics.round_trip.Observe(absl::ToDoubleSeconds(SteadyNow() - asked_at));
       case v1::ConnectResponse::MESSAGE_NOT_SET:
         LogWarning("the coordinator sent an order of an unknown kind; is it newer than this worker?",
                    {{"version", Version()}});
@@ -267,10 +277,26 @@ struct Agent::Impl final : SlotHost {
       for (const auto& slot : slots) {
         if (auto times = slot->TakeTimes(); times.has_value()) *heartbeat.add_times() = *std::move(times);
       }
+      Account(&heartbeat);
       metrics.heartbeats.Increment();
     }
     Pump();
     loop.PostAfter(heartbeat_interval, [this, number] { Heartbeat(number); });
+  }
+
+  // Every two seconds, whatever the interval of heartbeats is: each report is written to the store over
+  // there. An answer is asked for every ten: it costs a coordinator of many agents as much as a heartbeat.
+  void Account(v1::Heartbeat* heartbeat) {
+    const absl::Duration now = SteadyNow();
+    if (now - asked_at >= absl::Seconds(10)) {
+      asked_at = now;
+      heartbeat->set_echo(++echo);
+    }
+    if (now - accounted_at < absl::Seconds(2)) return;
+    accounted_at = now;
+    for (const auto& slot : slots) {
+      if (auto time = slot->TimeForJob(); time.has_value()) *heartbeat->add_device_times() = *std::move(time);
+    }
   }
 
   void OnClosed(const absl::Status& status) {
@@ -328,6 +354,20 @@ struct Agent::Impl final : SlotHost {
     Report(std::move(refusal));
   }
 
+  void OnFault(const v1::Fault& fault) {
+    if (!options.allow_chaos) {
+      return LogWarning(
+          "ignored a fault that the coordinator ordered: this worker was started without --allow-chaos");
+    }
+    LogWarning("chaos, as ordered",
+               {{"fault", v1::FaultKind_Name(fault.kind())}, {"device", fault.device()}});
+    if (fault.kind() == v1::FAULT_KIND_DRAIN) {
+      if (!draining) Drain();
+      return;
+    }
+    DoFault(fault, options.name, &loop, slots);
+  }
+
   // ---- The end ----
 
   void Drain() {
@@ -372,6 +412,7 @@ struct Agent::Impl final : SlotHost {
   const Options options;
   const std::string incarnation = RandomId();
   WorkerMetrics metrics;
+  const std::shared_ptr<DeviceMetrics> devices = std::make_shared<DeviceMetrics>();
   Loop loop;
   std::unique_ptr<CoordinatorClient> client;
   DatasetCache cache;
@@ -392,6 +433,9 @@ struct Agent::Impl final : SlotHost {
   bool failure_logged = false;
   absl::Duration heartbeat_interval;
   bool heartbeat_queued = false;
+  int64_t echo = 0;                                     // of the last heartbeat that asked for an answer
+  absl::Duration asked_at = -absl::InfiniteDuration();  // then; on SteadyNow's clock, as
+  absl::Duration accounted_at = -absl::InfiniteDuration();
   int64_t announced_stream = 0;
   bool announced = false;
   bool draining = false;
@@ -402,6 +446,8 @@ struct Agent::Impl final : SlotHost {
 Agent::Agent(const Options& options, prometheus::Registry* registry)
     : impl_(std::make_unique<Impl>(options, registry)) {}
 Agent::~Agent() = default;
+
+std::shared_ptr<prometheus::Collectable> Agent::device_metrics() const { return impl_->devices; }
 
 absl::Status Agent::Run() {
   for (const auto& slot : impl_->slots) {

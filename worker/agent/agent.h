@@ -17,12 +17,14 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "common/auth/client_access.h"
 #include "common/base/status.h"
 #include "worker/agent/slot.h"
 
 namespace prometheus {
+class Collectable;
 class Registry;
-}
+}  // namespace prometheus
 
 namespace lockstep {
 
@@ -30,8 +32,9 @@ class Agent {
  public:
   struct Options {
     std::string coordinator = "127.0.0.1:7070";
-    std::string name;  // unique on its coordinator
-    std::string host;  // for people
+    ClientAccess access;  // to the coordinator
+    std::string name;     // unique on its coordinator
+    std::string host;     // for people
     int cpu_slots = 1;
     std::string data_dir;                              // datasets/, logs/
     Slot::Options slot;                                // trainer.slot and log_directory are filled in
@@ -39,12 +42,16 @@ class Agent {
     // A killed predecessor of the same name may not have timed out yet.
     absl::Duration name_taken_patience = absl::Seconds(6);
     absl::Duration reconnect_limit = absl::Seconds(1);  // of the back-off
+    bool allow_chaos = false;                           // faults on purpose, as the coordinator orders them
     std::function<void()> on_ready = [] {};             // once, when the coordinator has accepted this worker
   };
 
   // `registry` gets the worker's metrics and must outlive the agent.
   Agent(const Options& options, prometheus::Registry* registry);
   ~Agent();
+
+  // What is computed at each scrape; see device_metrics.h.
+  std::shared_ptr<prometheus::Collectable> device_metrics() const;
 
   // OK: drained. An error: the coordinator refuses this worker, or no trainer can be started; says what to
   // do.

@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 
+#include "common/auth/client_access.h"
 #include "common/base/status.h"
 #include "lockstep/v1/datasets.pb.h"
 #include "lockstep/v1/workers.pb.h"
@@ -26,7 +27,8 @@ class CoordinatorClient {
   };
 
   // `address` is HOST:PORT; nothing is connected yet. `loop` must outlive this object.
-  static std::unique_ptr<CoordinatorClient> Make(const std::string& address, Loop* loop);
+  static std::unique_ptr<CoordinatorClient> Make(const std::string& address, Loop* loop,
+                                                 const ClientAccess& access = {});
   virtual ~CoordinatorClient() = default;
 
   // A new connection and stream. An unreachable coordinator shows as `closed`.

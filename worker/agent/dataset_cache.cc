@@ -17,6 +17,7 @@
 #include "absl/time/clock.h"
 #include "common/data/dataset_files.h"
 #include "common/logging/logging.h"
+#include "common/paths/path_fence.h"
 #include "worker/agent/backoff.h"
 
 namespace lockstep {
@@ -28,6 +29,12 @@ std::optional<int64_t> ReadableSize(const std::string& path) {
   if (::stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return std::nullopt;
   if (::access(path.c_str(), R_OK) != 0) return std::nullopt;
   return info.st_size;
+}
+
+// A path that the dataset was registered under may name another file here.
+bool MayBeRead(const std::vector<std::string>& files) {
+  return std::all_of(files.begin(), files.end(),
+                     [](const std::string& file) { return ReadFence().Check("dataset.path", file).ok(); });
 }
 
 // True if the files are there and, together, as large as the registered dataset.
@@ -123,7 +130,8 @@ DatasetCache::DatasetCache(Options options, ShardReader reader)
     : options_(std::move(options)), reader_(std::move(reader)) {}
 
 absl::StatusOr<v1::Dataset> DatasetCache::Localize(v1::Dataset dataset, const std::atomic<bool>& cancelled) {
-  if (AreHere(FilesOf(dataset), dataset.bytes())) return dataset;
+  if (const auto files = FilesOf(dataset); MayBeRead(files) && AreHere(files, dataset.bytes()))
+    return dataset;
   const std::string& fingerprint = dataset.fingerprint();
   if (fingerprint.empty() || !std::all_of(fingerprint.begin(), fingerprint.end(),
                                           [](unsigned char c) { return absl::ascii_isxdigit(c); })) {

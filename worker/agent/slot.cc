@@ -9,6 +9,7 @@
 #include "absl/time/clock.h"
 #include "common/base/proto_time.h"
 #include "common/logging/logging.h"
+#include "common/paths/path_fence.h"
 #include "worker/agent/ledger.h"
 #include "worker/agent/worker_metrics.h"
 
@@ -27,13 +28,19 @@ std::string LikelyCause(const ExitStatus& exit) {
 
 }  // namespace
 
-Slot::Slot(const Options& options, Loop* loop, SlotHost* host, WorkerMetrics* metrics)
+Slot::Slot(const Options& options, Loop* loop, SlotHost* host, WorkerMetrics* metrics, DeviceMetrics* devices)
     : options_(options),
       loop_(loop),
       host_(host),
       metrics_(metrics),
+      devices_(devices),
       device_(absl::StrCat("cpu:", options.trainer.slot)),
-      restart_backoff_(absl::Milliseconds(100), absl::Seconds(5)) {}
+      restart_backoff_(absl::Milliseconds(100), absl::Seconds(5)) {
+  account_.ledger = DeviceLedger(SteadyNow());
+  account_.uuid = options.uuid;
+  account_.kind = "cpu";
+  PublishAccount();
+}
 
 Slot::~Slot() {
   if (cancel_fetch_) cancel_fetch_();
@@ -53,10 +60,15 @@ absl::Status Slot::StartTrainer() {
   tail_.clear();
   times_.Clear();
   average_.Reset();
+  trainer_time_.Clear();
+  account_.step_seconds.Clear();
+  account_.reduce_seconds.Clear();
   auto started = TrainerProcess::Start(options_.trainer, loop_, std::move(events));
   RETURN_IF_ERROR(started.status());
   trainer_ = *std::move(started);
   trainer_started_ = absl::Now();
+  account_.pid = trainer_->pid();
+  PublishAccount();
   const int64_t number = ++trainer_number_;
   loop_->PostAfter(options_.ready_timeout, [this, number] {
     if (number != trainer_number_ || trainer_ == nullptr || warm_) return;
@@ -108,6 +120,9 @@ void Slot::OnMessage(v1::FromTrainer message) {
 void Slot::OnReady(const v1::TrainerReady& ready) {
   warm_ = true;
   profile_ = ready.profile();
+  account_.kind = profile_->device_kind();
+  account_.model = profile_->device_model();
+  PublishAccount();
   if (std::exchange(broken_, false)) LogInfo("slot works again", {{"device", device_}});
   host_->SlotChanged();
   Give();
@@ -122,6 +137,9 @@ void Slot::OnStatus(v1::AssignmentStatus status) {
   acknowledged_ = true;
   status.set_device(device_);
   const bool final = IsFinal(status.state());
+  OnTime(status.time());
+  status.clear_time();  // else a repeated report would say something new each time
+  if (final) EndAccount(/*lost=*/status.state() == v1::ASSIGNMENT_STATE_CRASHED, &status);
   const int64_t generation = status.generation();
   const std::string message = absl::StrCat("the trainer ended with generation ", generation);
   host_->Report(std::move(status));
@@ -155,8 +173,31 @@ void Slot::OnTimes(const v1::TrainerTimes& times) {
   if (order_.has_value()) average_.Add(times, *order_, absl::Now());
 }
 
+void Slot::OnTime(const v1::DeviceTime& time) {
+  metrics_->tokens.Increment(
+      static_cast<double>(std::max<int64_t>(0, time.tokens() - trainer_time_.tokens())));
+  trainer_time_ = time;
+  account_.ledger.Report(time);
+}
+
+void Slot::EndAccount(bool lost, v1::AssignmentStatus* status) {
+  account_.ledger.End(lost, SteadyNow());
+  const auto& ended = account_.ledger.ended();
+  if (ended.has_value() && ended->job_id() == status->job_id()) *status->mutable_time() = *ended;
+}
+
+void Slot::PublishAccount() {
+  account_.job = order_.has_value() ? order_->job_id() : "";
+  account_.rank = order_.has_value() ? order_->rank() : 0;
+  devices_->Update(device_, account_);
+}
+
 void Slot::OnPulse(const v1::TrainerPulse& pulse) {
   silent_looks_ = 0;
+  OnTime(pulse.time());
+  account_.step_seconds = pulse.step_seconds();
+  account_.reduce_seconds = pulse.reduce_seconds();
+  PublishAccount();
   if (!std::exchange(has_pulse_, true)) Watch(trainer_number_);
   if (!pulse.has_working() || !pulse.has_limit()) return;
   const absl::Duration working = FromProto(pulse.working()), limit = FromProto(pulse.limit());
@@ -206,6 +247,7 @@ void Slot::OnExit(ExitStatus exit) {
   if (order_.has_value() && stage_ == Stage::kGiven && !acknowledged_ && !aborted_ &&
       !std::exchange(given_again_, true)) {
     stage_ = Stage::kWaiting;
+    account_.ledger.TakenBack(SteadyNow());
   }
   const bool was_given = order_.has_value() && stage_ == Stage::kGiven;
   if (was_given && aborted_) {
@@ -231,6 +273,8 @@ void Slot::OnExit(ExitStatus exit) {
   }
   log_.Close();
   trainer_.reset();
+  account_.pid = 0;
+  PublishAccount();
   ++trainer_number_;
   if (was_given || ending_) {
     StartTrainerAfter(absl::ZeroDuration());
@@ -298,6 +342,8 @@ void Slot::Begin(v1::Assignment assignment) {
   order_ = std::move(assignment);
   stage_ = Stage::kFetching;
   aborted_ = given_again_ = false;
+  account_.ledger.Begin(*order_, absl::Now(), SteadyNow());
+  PublishAccount();
   ReportOrder(v1::ASSIGNMENT_STATE_STARTING, "");
   const int64_t token = ++fetch_token_;
   cancel_fetch_ = host_->Localize(order_->dataset(), [this, token](absl::StatusOr<v1::Dataset> dataset) {
@@ -318,6 +364,7 @@ void Slot::ChangeOver(v1::Assignment assignment) {
   *assignment.mutable_dataset() = order_->dataset();  // with the paths as they are here
   order_ = std::move(assignment);
   log_.Open(options_.log_directory, *order_);
+  PublishAccount();
   ReportOrder(v1::ASSIGNMENT_STATE_STARTING, "");
   v1::ToTrainer message;
   *message.mutable_assignment() = *order_;
@@ -331,8 +378,13 @@ void Slot::ChangeOver(v1::Assignment assignment) {
 void Slot::OnLocalized(int64_t token, absl::StatusOr<v1::Dataset> dataset) {
   if (token != fetch_token_ || !order_.has_value() || stage_ != Stage::kFetching) return;
   cancel_fetch_ = nullptr;
-  if (!dataset.ok()) {
-    ReportOrder(v1::ASSIGNMENT_STATE_FAILED, std::string(dataset.status().message()));
+  account_.ledger.Fetched(SteadyNow());
+  absl::Status ready = dataset.status();
+  if (const std::string& weights = order_->spec().from().safetensors(); ready.ok() && !weights.empty()) {
+    ready = ReadFence().Check("from.safetensors", weights);
+  }
+  if (!ready.ok()) {
+    ReportOrder(v1::ASSIGNMENT_STATE_FAILED, std::string(ready.message()));
     DropOrder();
     return host_->SlotChanged();
   }
@@ -352,6 +404,7 @@ void Slot::Give() {
     return trainer_->Kill();
   }
   stage_ = Stage::kGiven;
+  account_.ledger.Given(SteadyNow());
   acknowledged_ = false;
   quick_deaths_ = 0;
   restart_backoff_.Reset();
@@ -421,6 +474,7 @@ void Slot::ReportOrder(v1::AssignmentState state, const std::string& message, Ex
     for (const std::string& line : tail_) status.add_log_tail(line);
   }
   if (IsFinal(state)) {
+    EndAccount(/*lost=*/state == v1::ASSIGNMENT_STATE_CRASHED || aborted_, &status);
     for (const v1::AssignmentStatus& running : host_->Running(order_->job_id(), device_)) {
       if (running.generation() >= order_->generation()) {
         status.set_step(running.step());
@@ -441,8 +495,19 @@ void Slot::DropOrder() {
   ended_generation_ = order_->generation();
   order_.reset();
   rendezvous_.reset();
+  PublishAccount();
   ++fetch_token_;
   if (cancel_fetch_) std::exchange(cancel_fetch_, nullptr)();
+}
+
+void Slot::SignalTrainer(int signal) {
+  if (trainer_) ::kill(trainer_->pid(), signal);
+}
+
+void Slot::CorruptWeights() {
+  v1::ToTrainer message;
+  message.mutable_corrupt();
+  if (trainer_) trainer_->Send(message).IgnoreError();  // one that is gone is what chaos is about
 }
 
 }  // namespace lockstep

@@ -25,6 +25,7 @@
 
 #include "absl/time/time.h"
 #include "worker/agent/backoff.h"
+#include "worker/agent/device_metrics.h"
 #include "worker/agent/job_log.h"
 #include "worker/agent/loop.h"
 #include "worker/agent/step_average.h"
@@ -54,6 +55,7 @@ class Slot {
   struct Options {
     TrainerProcess::Options trainer;
     std::string log_directory;                                // <data-dir>/logs
+    std::string uuid;                                         // of the device
     absl::Duration ready_timeout = absl::Seconds(60);         // start to TrainerReady
     absl::Duration exit_grace = absl::Seconds(5);             // final status to exit
     absl::Duration watch_interval = absl::Milliseconds(250);  // between looks at the trainer's pulse
@@ -63,7 +65,7 @@ class Slot {
   };
 
   // Pointers must outlive this object.
-  Slot(const Options& options, Loop* loop, SlotHost* host, WorkerMetrics* metrics);
+  Slot(const Options& options, Loop* loop, SlotHost* host, WorkerMetrics* metrics, DeviceMetrics* devices);
   ~Slot();
 
   // Starts the first trainer. An error: the program cannot be executed at all.
@@ -74,6 +76,11 @@ class Slot {
   void Deliver(const v1::RendezvousReady& rendezvous);
   void Stop(const v1::Stop& stop);
 
+  // For faults on purpose: a signal to the trainer, or a bit of its weights flipped. Nothing if there is
+  // none.
+  void SignalTrainer(int signal);
+  void CorruptWeights();
+
   const std::string& device() const { return device_; }
   // Set once a trainer has been warm.
   const std::optional<v1::NumericProfile>& profile() const { return profile_; }
@@ -83,6 +90,9 @@ class Slot {
   bool works_for(const std::string& job_id) const { return busy() && order_->job_id() == job_id; }
   // How long steps take here, each average once.
   std::optional<v1::RankTimes> TakeTimes() { return average_.Take(); }
+  // Where the device's time for its job went so far; nullopt: it has none.
+  std::optional<v1::DeviceTime> TimeForJob() const { return account_.ledger.Spell(); }
+  const std::string& uuid() const { return account_.uuid; }
   // Published and not answered yet: to be repeated when a stream opens.
   const std::optional<v1::RendezvousAddress>& unanswered_rendezvous() const { return rendezvous_; }
 
@@ -108,12 +118,17 @@ class Slot {
   void Give();
   void ReportOrder(v1::AssignmentState state, const std::string& message, ExitStatus exit = {});
   void DropOrder();
+  void OnTime(const v1::DeviceTime& time);
+  // Of the device's work for the job; the end's report carries it. `lost`: the trainer did not end by itself.
+  void EndAccount(bool lost, v1::AssignmentStatus* status);
+  void PublishAccount();
   bool Concerns(const std::string& order, const std::string& job_id, int64_t generation) const;
 
   const Options options_;
   Loop* const loop_;
   SlotHost* const host_;
   WorkerMetrics* const metrics_;
+  DeviceMetrics* const devices_;
   const std::string device_;
 
   std::unique_ptr<TrainerProcess> trainer_;
@@ -124,9 +139,11 @@ class Slot {
   std::deque<std::string> tail_;
   v1::TrainerTimes times_;
   StepAverage average_{kTimesWindow};
-  bool has_pulse_ = false;  // this trainer beats since it has its order
-  int silent_looks_ = 0;    // counted, not measured: when the whole machine slept, nobody is to blame
-  std::string hung_;        // why the agent killed it
+  DeviceMetrics::Device account_;  // as it is published
+  v1::DeviceTime trainer_time_;    // the trainer's last account
+  bool has_pulse_ = false;         // this trainer beats since it has its order
+  int silent_looks_ = 0;           // counted, not measured: when the whole machine slept, nobody is to blame
+  std::string hung_;               // why the agent killed it
   std::optional<v1::NumericProfile> profile_;
 
   Backoff restart_backoff_;

@@ -1,5 +1,7 @@
 #include "worker/agent/step_average.h"
 
+#include <algorithm>
+
 namespace lockstep {
 
 void StepAverage::Add(const v1::TrainerTimes& times, const v1::Assignment& order, absl::Time now) {
@@ -15,6 +17,10 @@ void StepAverage::Add(const v1::TrainerTimes& times, const v1::Assignment& order
     step.set_input((times.input() - from_.input()) / steps);
     step.set_compute((times.compute() - from_.compute()) / steps);
     step.set_communication((times.communication() - from_.communication()) / steps);
+    step.set_checkpoint((times.checkpoint() - from_.checkpoint()) / steps);
+    for (int i = 0; i < std::min(times.arriving_size(), from_.arriving_size()); ++i) {
+      step.add_arriving((times.arriving(i) - from_.arriving(i)) / steps);
+    }
   }
   from_ = times;
   job_ = order.job_id();

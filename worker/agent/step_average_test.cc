@@ -1,5 +1,6 @@
 #include "worker/agent/step_average.h"
 
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 namespace lockstep {
@@ -43,6 +44,22 @@ TEST_F(StepAverageTest, IsOfTheWindowAndGivenOnce) {
   EXPECT_DOUBLE_EQ(whole->step().compute(), 0.02);
   EXPECT_DOUBLE_EQ(whole->step().communication(), 0.01);
   EXPECT_FALSE(average_.Take().has_value());
+}
+
+TEST_F(StepAverageTest, KnowsWhatEachStepWaitedForEachRanksMessages) {
+  v1::TrainerTimes times = Totals(100, 0, 0, 0);
+  for (const double seconds : {0.0, 1.0, 5.0}) times.add_arriving(seconds);
+  average_.Add(times, Order(1), start_);
+  times.set_steps(200);
+  times.set_checkpoint(3);
+  times.set_arriving(1, 1.5);
+  times.set_arriving(2, 7);
+  average_.Add(times, Order(1), start_ + absl::Seconds(2));
+  const auto whole = average_.Take();
+  ASSERT_TRUE(whole.has_value());
+  EXPECT_THAT(whole->step().arriving(),
+              testing::ElementsAre(0, testing::DoubleEq(0.005), testing::DoubleEq(0.02)));
+  EXPECT_DOUBLE_EQ(whole->step().checkpoint(), 0.03);
 }
 
 TEST_F(StepAverageTest, AStepThatTakesLongerMakesTheWindowLonger) {

@@ -4,6 +4,7 @@
 #include <prometheus/counter.h>
 #include <prometheus/family.h>
 #include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
 
 #include <map>
 #include <string>
@@ -34,6 +35,8 @@ class WorkerMetrics {
   prometheus::Counter& checkpoint_seconds;
   prometheus::Counter& steps;
   prometheus::Counter& samples;
+  prometheus::Counter& tokens;
+  prometheus::Histogram& round_trip;
   prometheus::Counter& dataset_bytes;
   prometheus::Counter& log_lines;
   prometheus::Counter& log_lines_dropped;

@@ -12,7 +12,13 @@ absl::StatusOr<std::unique_ptr<Collective>> MakeCollective(const CollectiveOptio
                                                    options.shards,
                                                    " logical shards: expected 0 <= rank < world <= shards"));
   }
-  return options.world == 1 ? MakeSingle(options) : MakeGloo(options, exchange);
+  if (options.memory == CollectiveOptions::Memory::kHost) {
+    return options.world == 1 ? MakeSingle(options, nullptr) : MakeGloo(options, exchange);
+  }
+  ASSIGN_OR_RETURN(CollectiveDevice* const device, TheCollectiveDevice());
+  if (options.world == 1) return MakeSingle(options, device);
+  ASSIGN_OR_RETURN(const NcclCalls* const nccl, LoadNccl());
+  return MakeNccl(options, exchange, nccl, device);
 }
 
 }  // namespace lockstep

@@ -27,15 +27,36 @@ double MonotonicSeconds() {
 
 struct ForkedRanks::Shared {
   std::atomic<int> counters[kCounters];
-  std::atomic<int> published;
-  char blob[kMaxWorld][kTextBytes];
-  size_t blob_size[kMaxWorld];
+  struct Rendezvous {
+    std::atomic<int> published;
+    char blob[kMaxWorld][kTextBytes];
+    size_t blob_size[kMaxWorld];
+    absl::StatusOr<std::vector<std::string>> Exchange(int rank, int world, const std::string& mine);
+  };
+  Rendezvous first, again;
   int code[kMaxWorld];
   char message[kMaxWorld][kTextBytes];
   double ended_at[kMaxWorld];
 };
 
 ForkedRanks::Shared* ForkedRanks::shared_ = nullptr;
+
+absl::StatusOr<std::vector<std::string>> ForkedRanks::Shared::Rendezvous::Exchange(int rank, int world,
+                                                                                   const std::string& mine) {
+  if (mine.size() > kTextBytes) return absl::ResourceExhaustedError("blob too long for the test's page");
+  std::memcpy(blob[rank], mine.data(), mine.size());
+  blob_size[rank] = mine.size();
+  ++published;
+  while (published < world) sched_yield();
+  std::vector<std::string> all;
+  for (int i = 0; i < world; ++i) all.emplace_back(blob[i], blob_size[i]);
+  return all;
+}
+
+absl::StatusOr<std::vector<std::string>> ForkedRanks::ExchangeAgain(int rank, int world,
+                                                                    const std::string& mine) {
+  return shared_->again.Exchange(rank, world, mine);
+}
 
 ForkedRanks::ForkedRanks(int world, const Body& body) {
   void* memory = mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -48,18 +69,9 @@ ForkedRanks::ForkedRanks(int world, const Body& body) {
       pids_.push_back(child);
       continue;
     }
-    const absl::Status status = body(
-        rank, [shared, rank, world](const std::string& mine) -> absl::StatusOr<std::vector<std::string>> {
-          if (mine.size() > kTextBytes)
-            return absl::ResourceExhaustedError("blob too long for the test's page");
-          std::memcpy(shared->blob[rank], mine.data(), mine.size());
-          shared->blob_size[rank] = mine.size();
-          ++shared->published;
-          while (shared->published < world) sched_yield();
-          std::vector<std::string> all;
-          for (int i = 0; i < world; ++i) all.emplace_back(shared->blob[i], shared->blob_size[i]);
-          return all;
-        });
+    const absl::Status status = body(rank, [shared, rank, world](const std::string& mine) {
+      return shared->first.Exchange(rank, world, mine);
+    });
     shared->ended_at[rank] = MonotonicSeconds();
     shared->code[rank] = static_cast<int>(status.code());
     std::strncpy(shared->message[rank], std::string(status.message()).c_str(), kTextBytes - 1);

@@ -30,6 +30,9 @@ class ForkedRanks {
   // CLOCK_MONOTONIC seconds at which the body returned; after Wait.
   double EndedAt(int rank) const;
 
+  // Inside a body: another rendezvous, of the ranks below `world`; one in a test.
+  static absl::StatusOr<std::vector<std::string>> ExchangeAgain(int rank, int world, const std::string& mine);
+
   // Counters that all processes share, from zero.
   static constexpr int kCounters = 8;
   static void Add(int counter, int value);

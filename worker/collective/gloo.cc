@@ -36,7 +36,7 @@ bool UseSlices(size_t n, int world) { return n >= (world == 2 ? 65'536 : 32'768)
 
 class GlooCollective : public Collective {
  public:
-  GlooCollective(const CollectiveOptions& options, std::unique_ptr<Mesh> mesh)
+  GlooCollective(const CollectiveOptions& options, std::shared_ptr<Mesh> mesh)
       : n_(options.n),
         rank_(options.rank),
         world_(options.world),
@@ -47,18 +47,30 @@ class GlooCollective : public Collective {
 
   int rank() const override { return rank_; }
   int world() const override { return world_; }
+  const std::vector<double>& arriving() const override { return mesh_->arriving(); }
   void Abort() override { mesh_->Abort(); }
 
-  absl::Status OrderedSum(float* node_sums, float* out) override {
-    ++call_;
-    return UseSlices(n_, world_) ? SumInSlices(node_sums, out) : SumInOneRound(node_sums, out);
+  absl::Status OrderedSum(float* node_sums, float* out) override { return BeginSum(0, n_, node_sums, out); }
+  absl::Status BeginSum(size_t begin, size_t count, float* node_sums, float* out) override {
+    call_ = mesh_->NextCall();
+    part_ = {begin, count};
+    return UseSlices(count, world_) ? SumInSlices(node_sums, out) : SumInOneRound(node_sums, out);
   }
+  absl::Status FinishSum() override { return absl::OkStatus(); }
 
   absl::Status Broadcast(void* data, size_t bytes, int root) override {
+    std::vector<int> receivers;
+    for (int i = 1; i < world_; ++i) receivers.push_back((root + i) % world_);
+    return Transfer(data, bytes, root, receivers);
+  }
+
+  absl::Status Transfer(void* data, size_t bytes, int root, const std::vector<int>& receivers) override {
     if (root < 0 || root >= world_) {
       return absl::InvalidArgumentError(absl::StrCat("root ", root, " in a world of ", world_));
     }
-    ++call_;
+    call_ = mesh_->NextCall();
+    const bool receives = std::find(receivers.begin(), receivers.end(), rank_) != receivers.end();
+    if (rank_ != root && !receives) return absl::OkStatus();
     const Mesh::Header header = {kBroadcast + static_cast<uint32_t>(root), call_, bytes};
     char* at = static_cast<char*>(data);
     size_t left = bytes;
@@ -66,7 +78,7 @@ class GlooCollective : public Collective {
       const size_t size = std::min(left, Mesh::kPayloadBytes);
       if (rank_ == root) {
         if (size > 0) std::memcpy(mesh_->outgoing(), at, size);
-        RETURN_IF_ERROR(SendToAll(header, size));
+        for (const int peer : receivers) RETURN_IF_ERROR(mesh_->Send(peer, header, size));
       } else {
         ASSIGN_OR_RETURN(const char* got, mesh_->Receive(root, header));
         if (size > 0) std::memcpy(at, got, size);
@@ -78,7 +90,7 @@ class GlooCollective : public Collective {
   }
 
   absl::Status AllGather(const void* in, size_t bytes, void* out) override {
-    ++call_;
+    call_ = mesh_->NextCall();
     const Mesh::Header header = {kAllGather, call_, bytes};
     const char* from = static_cast<const char*>(in);
     char* to = static_cast<char*>(out);
@@ -102,9 +114,12 @@ class GlooCollective : public Collective {
   // The others, each rank beginning with its right neighbour, so that not all talk to rank 0 first.
   int PeerAt(int i) const { return (rank_ + i) % world_; }
 
+  // The part's size, and where it begins for those that do not begin at 0: peers must agree about both.
+  uint64_t PartTag() const { return part_.size + (uint64_t{part_.begin} << 32); }
+
   Piece Slice(int rank) const {
-    const size_t begin = n_ * rank / world_;
-    return {begin, n_ * (rank + 1) / world_ - begin};
+    const size_t begin = part_.size * rank / world_;
+    return {part_.begin + begin, part_.size * (rank + 1) / world_ - begin};
   }
   // The k-th piece of `rank`'s slice; size 0 beyond its end.
   Piece SlicePiece(int rank, size_t k) const {
@@ -144,21 +159,22 @@ class GlooCollective : public Collective {
   }
 
   absl::Status SumInOneRound(float* node_sums, float* out) {
-    const Mesh::Header header = {kSum, call_, n_};
-    const auto piece = [this](size_t begin) { return Piece{begin, std::min(columns_, n_ - begin)}; };
-    if (n_ > 0) RETURN_IF_ERROR(SendToAll(header, Pack(node_sums, piece(0))));
-    for (size_t begin = 0; begin < n_; begin += columns_) {
+    const Mesh::Header header = {kSum, call_, PartTag()};
+    const size_t end = part_.begin + part_.size;
+    const auto piece = [&](size_t begin) { return Piece{begin, std::min(columns_, end - begin)}; };
+    if (part_.size > 0) RETURN_IF_ERROR(SendToAll(header, Pack(node_sums, piece(part_.begin))));
+    for (size_t begin = part_.begin; begin < end; begin += columns_) {
       // One piece ahead of what is received, so that a peer that wakes late does not stop this rank.
       const size_t next = begin + columns_;
-      if (next < n_) RETURN_IF_ERROR(SendToAll(header, Pack(node_sums, piece(next))));
+      if (next < end) RETURN_IF_ERROR(SendToAll(header, Pack(node_sums, piece(next))));
       RETURN_IF_ERROR(AddAll(header, node_sums, piece(begin), out));
     }
     return absl::OkStatus();
   }
 
   absl::Status SumInSlices(float* node_sums, float* out) {
-    const Mesh::Header gather = {kSlice, call_, n_}, result = {kSliceResult, call_, n_};
-    const size_t longest = (n_ + world_ - 1) / world_;
+    const Mesh::Header gather = {kSlice, call_, PartTag()}, result = {kSliceResult, call_, PartTag()};
+    const size_t longest = (part_.size + world_ - 1) / world_;
     const size_t pieces = (longest + columns_ - 1) / columns_;
     for (size_t k = 0; k <= pieces; ++k) {
       for (int i = 1; i < world_; ++i) {
@@ -185,11 +201,12 @@ class GlooCollective : public Collective {
   const size_t n_;
   const int rank_;
   const int world_;
-  const std::unique_ptr<Mesh> mesh_;
+  const std::shared_ptr<Mesh> mesh_;
   const OrderedSumPlan plan_;
   std::vector<float*> rows_;
   const size_t columns_;  // floats of one row in one message
   uint32_t call_ = 0;
+  Piece part_;  // of the sum that is under way
 };
 
 }  // namespace
@@ -197,6 +214,10 @@ class GlooCollective : public Collective {
 absl::StatusOr<std::unique_ptr<Collective>> MakeGloo(const CollectiveOptions& options,
                                                      const ExchangeAddresses& exchange) {
   ASSIGN_OR_RETURN(std::unique_ptr<Mesh> mesh, Mesh::Connect(options, exchange));
+  return MakeGlooOver(options, std::move(mesh));
+}
+
+std::unique_ptr<Collective> MakeGlooOver(const CollectiveOptions& options, std::shared_ptr<Mesh> mesh) {
   return std::make_unique<GlooCollective>(options, std::move(mesh));
 }
 

@@ -3,11 +3,13 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <gloo/transport/tcp/address.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -15,6 +17,7 @@
 #include <cstring>
 
 #include "absl/cleanup/cleanup.h"
+#include "absl/time/clock.h"
 
 namespace lockstep {
 namespace {
@@ -59,21 +62,14 @@ absl::StatusOr<int> DuplicateSocket(const std::vector<char>& mine, const std::ve
 
 absl::Status TuneSocket(int socket, int send_buffer) {
   const int on = 1;
-  int room = 0;
-  socklen_t length = sizeof(room);
   if (setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0 ||
-      getsockopt(socket, SOL_SOCKET, SO_SNDBUF, &room, &length) != 0) {
-    return absl::InternalError(absl::StrCat("set TCP_NODELAY: ", std::strerror(errno)));
-  }
-  // The kernel counts its own bookkeeping in, and doubles what it is asked for to make up for that.
-  if (room < 2 * send_buffer &&
       setsockopt(socket, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof(send_buffer)) != 0) {
-    return absl::InternalError(absl::StrCat("set SO_SNDBUF: ", std::strerror(errno)));
+    return absl::InternalError(absl::StrCat("set TCP_NODELAY and SO_SNDBUF: ", std::strerror(errno)));
   }
   return absl::OkStatus();
 }
 
-void WaitReadable(int socket, absl::Duration spin) {
+void WaitReadable(int socket, int wake, absl::Duration spin) {
   const auto end = std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(spin);
   do {
     char byte;
@@ -81,8 +77,16 @@ void WaitReadable(int socket, absl::Duration spin) {
     if (got >= 0 || (errno != EAGAIN && errno != EINTR)) return;
     sched_yield();  // whoever else wants this core may be the peer
   } while (std::chrono::steady_clock::now() < end);
-  pollfd wanted = {socket, POLLIN, 0};
-  while (poll(&wanted, 1, -1) < 0 && errno == EINTR) {
+  pollfd wanted[] = {{socket, POLLIN, 0}, {wake, POLLIN, 0}};
+  while (poll(wanted, 2, -1) < 0 && errno == EINTR) {
+  }
+}
+
+void AwaitSent(int socket, absl::Time deadline) {
+  int unsent = 0;
+  while (ioctl(socket, SIOCOUTQNSD, &unsent) == 0 && unsent > 0 && !PeerHungUp(socket) &&
+         absl::Now() < deadline) {
+    absl::SleepFor(absl::Microseconds(100));
   }
 }
 

@@ -15,13 +15,17 @@ namespace lockstep {
 // `theirs`.
 absl::StatusOr<int> DuplicateSocket(const std::vector<char>& mine, const std::vector<char>& theirs);
 
-// TCP_NODELAY, and at least `send_buffer` bytes for what the peer has not read yet.
+// TCP_NODELAY, and `send_buffer` bytes for what the peer has not read yet, or what the system allows.
 absl::Status TuneSocket(int socket, int send_buffer);
 
-// Until something can be read: bytes, or the end of the connection. Polls for `spin` at first, which saves a
-// wake-up where the peer is only microseconds behind, and then sleeps, so that a rank that waits for long
-// takes no core from others.
-void WaitReadable(int socket, absl::Duration spin);
+// Until something can be read: bytes, or the end of the connection; or until the eventfd `wake` is set. Polls
+// for `spin` at first, which saves a wake-up where the peer is only microseconds behind, and then sleeps, so
+// that a rank that waits for long takes no core from others.
+void WaitReadable(int socket, int wake, absl::Duration spin);
+
+// Until all that was written is on its way, or the connection has ended, or it is `deadline`. What a socket
+// still holds is lost when it is closed with bytes in it that nobody has read.
+void AwaitSent(int socket, absl::Time deadline);
 
 // The peer has closed or reset the connection.
 bool PeerHungUp(int socket);

@@ -5,6 +5,7 @@
 #include <gloo/transport/pair.h>
 #include <gloo/transport/tcp/device.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include <cstring>
 #include <exception>
 #include <functional>
+#include <semaphore>
 #include <thread>
 #include <utility>
 
@@ -30,8 +32,19 @@ namespace {
 constexpr int kDataSlot = 0;
 constexpr int kFarewellSlot = 1;
 
+// What a socket holds that the peer has not read. With less than several of the loopback's segments (64 kB) a
+// large transfer waits for delayed acknowledgements, 40 ms each.
+constexpr int kSendBuffer = 1 << 20;
+static_assert(kSendBuffer >= Mesh::kMessagesUnderWay * static_cast<int>(Mesh::kMessageBytes));
+
 // Longer than ranks in step wait for each other, shorter than what a time slice is worth to another process.
 constexpr absl::Duration kSpin = absl::Microseconds(100);
+
+// How long a thread inside a call has to notice a loss by itself. Then its sockets are shut under it, which
+// Gloo takes for the end of the peer: no word can be sent there any more.
+constexpr std::chrono::milliseconds kLeaveAlone(20);
+// For the farewell to leave.
+constexpr absl::Duration kFarewellOnItsWay = absl::Milliseconds(10);
 
 // A write to a peer that is gone must be an error here, not the end of the process.
 void IgnoreBrokenPipes() {
@@ -86,15 +99,22 @@ struct Mesh::State {
   FarewellWord farewell;    // to be sent
   std::vector<Peer> peers;  // by rank; the own one is empty
   absl::Duration spin;
+  std::vector<double> arriving;  // seconds, by rank
   absl::Status dead;
+  uint32_t calls = 0;
+  std::function<void()> on_stuck;
   std::atomic<bool> aborted = false;
-  std::atomic<int> seen_lost = -1;  // by the watch
+  std::atomic<int> seen_lost = -1;           // by the watch
+  const int wake = eventfd(0, EFD_CLOEXEC);  // set when seen_lost is
+  std::counting_semaphore<> left{0};         // the thread that calls knows of it
   std::unique_ptr<PeerWatch> watch;
 
   ~State() {
     if (watch != nullptr && dead.ok() && !aborted && seen_lost < 0) SayFarewell(FarewellWord::kPeace, rank);
     Shut(SHUT_RDWR);
+    left.release();
     watch.reset();
+    close(wake);
     for (Peer& peer : peers) {  // buffers before pairs
       peer.send.reset();
       peer.receive.reset();
@@ -109,7 +129,8 @@ struct Mesh::State {
   // `theirs`: by rank, the address that waits for this one.
   absl::Status ConnectAll(const CollectiveOptions& options, const std::vector<std::string>& theirs);
   // Until a pair is synchronous Gloo's own thread reads it, and would put one message over the other. So
-  // nothing but one empty message is sent before the receiver has switched all of its pairs.
+  // nothing but one message is sent before the receiver has switched all of its pairs. It is as long as any:
+  // Gloo makes the socket's send buffer as large as the largest message so far, whatever we asked for before.
   absl::Status Greet(int& peer);
 
   void Shut(int how) {
@@ -129,13 +150,20 @@ struct Mesh::State {
       } catch (const std::exception&) {  // it is gone as well
       }
     }
+    const absl::Time deadline = absl::Now() + kFarewellOnItsWay;
+    for (int other = 0; other < world; ++other) {
+      if (other != rank && other != gone && other != lost) AwaitSent(peers[other].socket, deadline);
+    }
   }
 
-  // Called by the watch. What blocks in a receive wakes, and tells the others before the connections are
-  // shut.
+  // Called by the watch. What waits in a receive wakes, and tells the others before the connections are shut;
+  // what is within a message whose rest does not come is woken by the end of the connection.
   void SeeLost(int peer) {
     seen_lost = peer;
+    eventfd_write(wake, 1);
+    if (left.try_acquire_for(kLeaveAlone)) return;
     Shut(SHUT_RD);
+    if (on_stuck) on_stuck();
   }
 
   absl::Status Usable() {
@@ -160,6 +188,7 @@ struct Mesh::State {
 
   // Makes the mesh dead: `peer` failed us, or is only the messenger.
   absl::Status Lose(int peer, const std::string& what) {
+    left.release();
     if (aborted) {
       dead = absl::AbortedError(absl::StrCat("rank ", rank, ": the collective was aborted"));
     } else {
@@ -169,7 +198,8 @@ struct Mesh::State {
                        "; likely its process ended or its node was cut off: see the log of "
                        "rank ",
                        lost));
-      SayFarewell(lost, peer);
+      // A messenger that is still there may be sending, and learn of it from our leaving alone.
+      SayFarewell(lost, PeerHungUp(peers[peer].socket) ? peer : -1);
     }
     Shut(SHUT_RDWR);
     return dead;
@@ -237,10 +267,13 @@ absl::Status Mesh::State::ConnectAll(const CollectiveOptions& options,
       const absl::StatusOr<int> socket = DuplicateSocket(to.pair->address().bytes(), address);
       if (!socket.ok()) return failed(socket.status().message());
       to.socket = *socket;
-      RETURN_IF_ERROR(TuneSocket(to.socket, kMessagesUnderWay * static_cast<int>(kMessageBytes)));
       to.pair->setSync(true, /*busyPoll=*/true);  // see Receive: it is entered when the message has begun
     }
-    return Greet(connecting);
+    RETURN_IF_ERROR(Greet(connecting));
+    for (int peer = 0; peer < world; ++peer) {
+      if (peer != rank) RETURN_IF_ERROR(TuneSocket(peers[peer].socket, kSendBuffer));
+    }
+    return absl::OkStatus();
   } catch (const std::exception& error) {
     return failed(error.what());
   }
@@ -249,7 +282,7 @@ absl::Status Mesh::State::ConnectAll(const CollectiveOptions& options,
 absl::Status Mesh::State::Greet(int& peer) {
   for (peer = 0; peer < world; ++peer) {
     if (peer == rank) continue;
-    peers[peer].send->send(0, kHeaderBytes);
+    peers[peer].send->send(0, kMessageBytes);
     peers[peer].send->waitSend();
   }
   for (peer = 0; peer < world; ++peer) {
@@ -265,13 +298,16 @@ int Mesh::world() const { return state_->world; }
 char* Mesh::outgoing() { return state_->outgoing.get() + kHeaderBytes; }
 
 absl::StatusOr<std::unique_ptr<Mesh>> Mesh::Connect(const CollectiveOptions& options,
-                                                    const ExchangeAddresses& exchange) {
+                                                    const ExchangeAddresses& exchange,
+                                                    std::function<void()> on_stuck) {
   IgnoreBrokenPipes();
   auto state = std::make_unique<State>();
+  state->on_stuck = std::move(on_stuck);
   state->rank = options.rank;
   state->world = options.world;
   state->spin = options.spin ? kSpin : absl::ZeroDuration();
   state->peers = std::vector<Peer>(options.world);
+  state->arriving.assign(options.world, 0);
   RendezvousBlob mine = {options.world, options.shards, options.n, options.rank, {}};
   RETURN_IF_ERROR(state->Listen(options.host, mine.addresses));
 
@@ -308,15 +344,21 @@ absl::Status Mesh::Send(int peer, const Header& header, size_t bytes) {
   }
 }
 
+const std::vector<double>& Mesh::arriving() const { return state_->arriving; }
+
 absl::StatusOr<char*> Mesh::Receive(int peer, const Header& header) {
+  using Clock = std::chrono::steady_clock;
   RETURN_IF_ERROR(state_->Usable());
   Peer& from = state_->peers[peer];
-  WaitReadable(from.socket, state_->spin);
+  WaitReadable(from.socket, state_->wake, state_->spin);
+  RETURN_IF_ERROR(state_->Usable());
+  const Clock::time_point begun = Clock::now();
   try {
     from.receive->waitRecv();
   } catch (const std::exception& error) {
     return state_->Lose(peer, error.what());
   }
+  state_->arriving[peer] += std::chrono::duration<double>(Clock::now() - begun).count();
   Header got;
   std::memcpy(&got, from.incoming.get(), kHeaderBytes);
   if (got == header) return from.incoming.get() + kHeaderBytes;
@@ -326,6 +368,19 @@ absl::StatusOr<char*> Mesh::Receive(int peer, const Header& header) {
   state_->dead = absl::InternalError(absl::StrCat("rank ", state_->rank, " makes ", describe(header),
                                                   ", rank ", peer, " makes ", describe(got),
                                                   ": every rank must make the same calls in the same order"));
+  state_->Shut(SHUT_RDWR);
+  return state_->dead;
+}
+
+uint32_t Mesh::NextCall() { return ++state_->calls; }
+
+absl::Status Mesh::Check() { return state_->Usable(); }
+
+absl::Status Mesh::Fail(absl::Status why) {
+  RETURN_IF_ERROR(state_->Usable());
+  state_->left.release();
+  state_->dead = std::move(why);
+  state_->SayFarewell(state_->rank, -1);
   state_->Shut(SHUT_RDWR);
   return state_->dead;
 }

@@ -14,6 +14,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -39,9 +40,11 @@ class Mesh {
   };
 
   // Blocks until all are connected. UNAVAILABLE: a peer cannot be reached; INVALID_ARGUMENT: peers disagree
-  // about world, shards or n.
+  // about world, shards or n. `on_stuck` is called from a thread of the mesh's when a peer was lost and the
+  // thread that calls has not noticed within 20 ms: it may be blocked elsewhere.
   static absl::StatusOr<std::unique_ptr<Mesh>> Connect(const CollectiveOptions& options,
-                                                       const ExchangeAddresses& exchange);
+                                                       const ExchangeAddresses& exchange,
+                                                       std::function<void()> on_stuck = {});
   ~Mesh();
   Mesh(const Mesh&) = delete;
   Mesh& operator=(const Mesh&) = delete;
@@ -49,6 +52,8 @@ class Mesh {
   int rank() const;
   int world() const;
 
+  // A number for the next call, the same on every rank.
+  uint32_t NextCall();
   // Where the next message's payload is put together.
   char* outgoing();
   // Sends the first `bytes` of outgoing(); it may be filled again on return.
@@ -56,6 +61,14 @@ class Mesh {
   // The next message of `peer`, whose header must be `header`; valid until the next Receive from the same
   // peer. INTERNAL: the peer makes another call.
   absl::StatusOr<char*> Receive(int peer, const Header& header);
+  // Seconds, by rank; see Collective::arriving.
+  const std::vector<double>& arriving() const;
+
+  // Whether a peer was lost, or Abort() called, since the last call: what Send would say.
+  absl::Status Check();
+  // This rank gives up because of `why`: the mesh is dead, and the peers learn that they lost this rank.
+  // Returns `why`, or what had made the mesh dead before.
+  absl::Status Fail(absl::Status why);
 
   void Abort();
 

@@ -9,8 +9,8 @@ namespace {
 void Add(float* __restrict__ target, const float* __restrict__ source, size_t n) {
   for (size_t i = 0; i < n; ++i) target[i] += source[i];
 }
-void AddTo(float* __restrict__ out, const float* __restrict__ left, const float* __restrict__ right,
-           size_t n) {
+// `out` may be either of them.
+void AddTo(float* out, const float* left, const float* right, size_t n) {
   for (size_t i = 0; i < n; ++i) out[i] = left[i] + right[i];
 }
 

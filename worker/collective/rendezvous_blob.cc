@@ -8,13 +8,12 @@
 namespace lockstep {
 namespace {
 
-constexpr char kMagic[] = "lockstep-gloo-1";
 constexpr int kMaxWorld = 4096;
 
 }  // namespace
 
 std::string FormatBlob(const RendezvousBlob& blob) {
-  std::vector<std::string> parts = {kMagic, absl::StrCat(blob.world), absl::StrCat(blob.shards),
+  std::vector<std::string> parts = {kHostBlobMagic, absl::StrCat(blob.world), absl::StrCat(blob.shards),
                                     absl::StrCat(blob.n), absl::StrCat(blob.rank)};
   for (const std::string& address : blob.addresses) parts.push_back(absl::BytesToHexString(address));
   return absl::StrJoin(parts, " ");
@@ -26,8 +25,14 @@ absl::StatusOr<RendezvousBlob> ParseBlob(const std::string& text) {
                                                    "; do all workers run the same version of Lockstep?"));
   };
   const std::vector<std::string> parts = absl::StrSplit(text, ' ');
+  if (parts[0] == kDeviceBlobMagic) {
+    return absl::InvalidArgumentError(
+        "a peer sums on a GPU and this rank on the CPU: all ranks of a job must have the same kind of "
+        "device");
+  }
   RendezvousBlob blob;
-  if (parts.size() < 5 || parts[0] != kMagic) return fail(absl::StrCat("does not begin with ", kMagic));
+  if (parts.size() < 5 || parts[0] != kHostBlobMagic)
+    return fail(absl::StrCat("does not begin with ", kHostBlobMagic));
   if (!absl::SimpleAtoi(parts[1], &blob.world) || !absl::SimpleAtoi(parts[2], &blob.shards) ||
       !absl::SimpleAtoi(parts[3], &blob.n) || !absl::SimpleAtoi(parts[4], &blob.rank)) {
     return fail("holds a field that is not a number");

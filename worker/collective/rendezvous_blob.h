@@ -10,6 +10,10 @@
 
 namespace lockstep {
 
+// What a blob begins with, by where its rank sums: on the CPU, or on a GPU (nccl_blob.h).
+inline constexpr char kHostBlobMagic[] = "lockstep-gloo-1";
+inline constexpr char kDeviceBlobMagic[] = "lockstep-nccl-1";
+
 struct RendezvousBlob {
   int world = 1;
   int shards = 1;

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <utility>
 
+#include "worker/engine/device/ops.h"
 #include "worker/engine/op.h"
 
 namespace lockstep::engine {
@@ -49,6 +50,9 @@ class ActivationNode final : public Node {
   double Flops() const override { return static_cast<double>(width_); }
   std::unique_ptr<Op> Bind(const OpContext& context) const override {
     return std::make_unique<ActivationOp>(activation_, width_, context);
+  }
+  std::unique_ptr<DeviceOp> BindDevice(const OpContext& context) const override {
+    return MakeDeviceActivation(activation_, width_, context);
   }
 
  private:

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "kernels/tree_add.h"
+#include "worker/engine/device/ops.h"
 #include "worker/engine/op.h"
 
 namespace lockstep::engine {
@@ -50,6 +51,9 @@ class AddNode final : public Node {
   double Flops() const override { return static_cast<double>(width_); }
   std::unique_ptr<Op> Bind(const OpContext& context) const override {
     return std::make_unique<AddOp>(width_, context);
+  }
+  std::unique_ptr<DeviceOp> BindDevice(const OpContext& context) const override {
+    return MakeDeviceAdd(width_, context);
   }
 
  private:

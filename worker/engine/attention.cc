@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "kernels/attention.h"
+#include "worker/engine/device/ops.h"
 #include "worker/engine/op.h"
 
 namespace lockstep::engine {
@@ -68,6 +69,7 @@ class AttentionNode final : public Node {
   bool BackwardReadsOutput() const override { return true; }
   int64_t Workspace(const Extent& extent) const override { return extent.rows * shape_.heads * shape_.steps; }
   int64_t Scratch(const Extent& extent) const override {
+    if (extent.on_device) return DeviceAttentionScratch(shape_, extent);
     return extent.threads * AttentionOp::ScratchOfThread(shape_);
   }
   double Flops() const override {
@@ -77,6 +79,9 @@ class AttentionNode final : public Node {
   }
   std::unique_ptr<Op> Bind(const OpContext& context) const override {
     return std::make_unique<AttentionOp>(shape_, context);
+  }
+  std::unique_ptr<DeviceOp> BindDevice(const OpContext& context) const override {
+    return MakeDeviceAttention(shape_, context);
   }
 
  private:

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "kernels/convolution.h"
+#include "worker/engine/device/ops.h"
 #include "worker/engine/op.h"
 
 namespace lockstep::engine {
@@ -14,19 +15,6 @@ using kernels::Activation;
 using kernels::ConvolutionShape;
 
 int64_t Aligned(int64_t floats) { return (floats + 15) / 16 * 16; }
-
-struct ConvolutionLayer {
-  ConvolutionShape shape;
-  int64_t out_height = 0, out_width = 0;
-  Activation activation = Activation::kIdentity;
-  int weight = 0, bias = -1;  // parameter numbers; no bias: -1
-
-  int64_t in_size() const { return shape.height * shape.width * shape.channels; }
-  int64_t out_size() const { return out_height * out_width * shape.outputs; }
-  // ReLU is the convolution's own; the others follow it, some with what was before them kept.
-  bool fused() const { return activation == Activation::kIdentity || activation == Activation::kRelu; }
-  bool keeps_product() const { return kernels::SavesInput(activation); }
-};
 
 int64_t ScratchOfThread(const ConvolutionLayer& layer, int64_t shards) {
   return Aligned(std::max(kernels::cpu::ConvolutionScratch(layer.shape),
@@ -113,6 +101,7 @@ class ConvolutionNode final : public Node {
     return layer_.keeps_product() ? extent.rows * layer_.out_size() : 0;
   }
   int64_t Scratch(const Extent& extent) const override {
+    if (extent.on_device) return DeviceConvolutionScratch(layer_, extent);
     return Aligned(kernels::cpu::ConvolutionPackedSize(layer_.shape)) +
            extent.threads * ScratchOfThread(layer_, extent.rows / extent.rows_per_shard);
   }
@@ -123,6 +112,9 @@ class ConvolutionNode final : public Node {
   }
   std::unique_ptr<Op> Bind(const OpContext& context) const override {
     return std::make_unique<ConvolutionOp>(layer_, context);
+  }
+  std::unique_ptr<DeviceOp> BindDevice(const OpContext& context) const override {
+    return MakeDeviceConvolution(layer_, context);
   }
 
  private:

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "kernels/dropout.h"
+#include "worker/engine/device/ops.h"
 #include "worker/engine/op.h"
 
 namespace lockstep::engine {
@@ -59,6 +60,9 @@ class DropoutNode final : public Node {
   int64_t Workspace(const Extent& extent) const override { return (extent.rows * width_ + 3) / 4; }  // bytes
   std::unique_ptr<Op> Bind(const OpContext& context) const override {
     return std::make_unique<DropoutOp>(probability_, width_, context);
+  }
+  std::unique_ptr<DeviceOp> BindDevice(const OpContext& context) const override {
+    return MakeDeviceDropout(probability_, width_, context);
   }
 
  private:

@@ -8,6 +8,7 @@
 
 #include "kernels/tree_add.h"
 #include "worker/engine/accumulation.h"
+#include "worker/engine/binding.h"
 #include "worker/engine/engine.h"
 #include "worker/engine/graph.h"
 #include "worker/engine/loss.h"
@@ -29,22 +30,6 @@ Block Allocate(int64_t floats) {
   Block block(new (std::align_val_t{64}) float[count]);
   std::fill(block.get(), block.get() + count, 0.0f);
   return block;
-}
-
-struct Gap {
-  int64_t offset = 0, size = 0;
-};
-
-// What lies between the parameters of the flat buffer.
-std::vector<Gap> Gaps(const Graph& graph) {
-  std::vector<Gap> gaps;
-  int64_t at = 0;
-  for (auto parameter = graph.parameters.rbegin(); parameter != graph.parameters.rend(); ++parameter) {
-    if (parameter->offset > at) gaps.push_back({at, parameter->offset - at});
-    at = parameter->offset + parameter->size;
-  }
-  if (graph.flat_size > at) gaps.push_back({at, graph.flat_size - at});
-  return gaps;
 }
 
 int Threads(const ExecutorOptions& options) { return options.team == nullptr ? 1 : options.team->size(); }
@@ -163,12 +148,6 @@ class GraphExecutor final : public MovableExecutor {
   }
 
  private:
-  struct Addition {
-    const float* from = nullptr;
-    float* to = nullptr;
-    int64_t count = 0;
-  };
-
   // Floats of targets that one prediction has.
   static int64_t Targets(const GraphModel& model) {
     return model.loss() == v1::LOSS_MEAN_SQUARED_ERROR ? 1 : 0;
@@ -215,37 +194,10 @@ class GraphExecutor final : public MovableExecutor {
     loss_ = MakeLoss(graph_.loss, predictions, model_->outputs(), options.label_smoothing);
     additions_.resize(graph_.nodes.size());
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
-      const Node& node = *graph_.nodes[i];
-      const ExecutionPlan::NodePlan& plan = plan_.node(static_cast<int>(i));
-      OpContext context;
-      context.rows = capacity_;
-      context.rows_per_shard = rows_per_shard_;
-      context.shards = options.shards.size();
-      context.threads = team_->size();
-      context.seed = options.seed;
-      context.node = static_cast<int>(i);
-      context.precision = options.precision;
-      for (size_t k = 0; k < node.inputs.size(); ++k) {
-        context.inputs.push_back(at(plan_.value(node.inputs[k])));
-        const ExecutionPlan::Gradient& gradient = plan.gradients[k];
-        if (gradient.added_buffer >= 0) {
-          context.input_gradients.push_back({at(gradient.added_buffer), false});
-          additions_[i].push_back({at(gradient.added_buffer), at(gradient.buffer),
-                                   capacity_ * graph_.values[node.inputs[k]].width});
-        } else {
-          context.input_gradients.push_back({at(gradient.buffer), gradient.add});
-        }
-      }
-      context.output = at(plan_.value(node.output));
-      context.output_gradient = at(plan.output_gradient);
-      if (node.kept >= 0) {
-        context.kept = at(plan_.value(node.kept));
-        context.graph_gradient = output_;
-      }
-      context.workspace = at(plan.workspace);
-      context.scratch = at(plan_.scratch());
-      context.parameters = graph_.parameters.data();
-      ops_.push_back(node.Bind(context));
+      Binding binding =
+          BindingOf(graph_, plan_, static_cast<int>(i), ExtentOf(options), options, memory_.get());
+      additions_[i] = std::move(binding.additions);
+      ops_.push_back(graph_.nodes[i]->Bind(binding.context));
     }
   }
 

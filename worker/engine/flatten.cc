@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "kernels/gemm.h"
+#include "worker/engine/device/ops.h"
 #include "worker/engine/op.h"
 
 namespace lockstep::engine {
@@ -50,6 +51,9 @@ class FlattenNode final : public Node {
   bool PassesGradient() const override { return pixels_ == 1 || channels_ == 1; }
   std::unique_ptr<Op> Bind(const OpContext& context) const override {
     return std::make_unique<FlattenOp>(pixels_, channels_, context);
+  }
+  std::unique_ptr<DeviceOp> BindDevice(const OpContext& context) const override {
+    return MakeDeviceFlatten(pixels_, channels_, context);
   }
 
  private:

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "common/numerics/philox.h"
+#include "worker/engine/device/device_op.h"
 #include "worker/engine/reshape.h"
 #include "worker/engine/team.h"
 
@@ -20,6 +21,8 @@ int64_t Elements(const std::vector<int64_t>& shape) {
 }
 
 }  // namespace
+
+std::unique_ptr<DeviceOp> Node::BindDevice(const OpContext&) const { return nullptr; }
 
 GraphBuilder::GraphBuilder(std::vector<int64_t> input_shape, bool tokens) {
   const int64_t width = Elements(input_shape);

@@ -15,6 +15,7 @@
 
 namespace lockstep::engine {
 
+class DeviceOp;
 class Op;
 class OpContext;
 
@@ -36,6 +37,8 @@ struct Extent {
   int64_t rows = 0;  // capacity
   int64_t rows_per_shard = 0;
   int threads = 1;
+  bool on_device = false;
+  int nodes = 1;  // of the reduction tree, that the rank sums
 };
 
 // One operation: what it needs planned, and how to make it run. Immutable.
@@ -61,6 +64,8 @@ class Node {
   // Multiplications and additions of the forward pass, for one row.
   virtual double Flops() const { return 0; }
   virtual std::unique_ptr<Op> Bind(const OpContext& context) const = 0;
+  // The same on a GPU, whose memory `context` names; null: there is no such kernel yet.
+  virtual std::unique_ptr<DeviceOp> BindDevice(const OpContext& context) const;
 
   std::vector<int> inputs;  // values
   int output = 0;           // value

@@ -6,21 +6,13 @@
 
 #include "kernels/gemm.h"
 #include "kernels/shard_outer.h"
+#include "worker/engine/device/ops.h"
 #include "worker/engine/op.h"
 
 namespace lockstep::engine {
 namespace {
 
 using kernels::Activation;
-
-struct LinearShape {
-  int64_t positions = 1, inputs = 0, outputs = 0;
-  Activation activation = Activation::kIdentity;
-  int weight = 0, bias = -1;  // parameter numbers; no bias: -1
-  bool tied = false;          // another node sums the weight's gradient
-};
-
-bool HasProduct(const LinearShape& shape) { return kernels::SavesInput(shape.activation); }
 
 class LinearOp final : public Op {
  public:
@@ -30,7 +22,7 @@ class LinearOp final : public Op {
         type_(context.precision == Precision::kBf16 ? kernels::GemmType::kBf16 : kernels::GemmType::kFp32),
         weight_(context.parameter(shape.weight).offset),
         bias_(shape.bias < 0 ? -1 : context.parameter(shape.bias).offset),
-        product_(HasProduct(shape) ? context.workspace : context.output),
+        product_(shape.has_product() ? context.workspace : context.output),
         scratch_stride_(ScratchOfThread(context.rows * shape.positions)) {}
 
   static int64_t ScratchOfThread(int64_t rows) {
@@ -60,7 +52,7 @@ class LinearOp final : public Op {
     const int64_t rows = pass.rows * shape_.positions;
     if (shape_.activation != Activation::kIdentity) {
       const Range share = member.Share(rows * shape_.outputs, 16);
-      const float* saved = HasProduct(shape_) ? product_ : context_.output;
+      const float* saved = shape_.has_product() ? product_ : context_.output;
       kernels::cpu::ActivationBackward(shape_.activation, share.end - share.begin, saved + share.begin,
                                        gradient + share.begin, gradient + share.begin);
       member.Barrier();
@@ -137,14 +129,15 @@ class LinearNode final : public Node {
   std::string kind() const override { return "linear"; }
   bool BackwardReadsInput(int) const override { return true; }
   bool BackwardReadsOutput() const override {
-    return shape_.activation != Activation::kIdentity && !HasProduct(shape_);
+    return shape_.activation != Activation::kIdentity && !shape_.has_product();
   }
   bool OverwritesOutputGradient() const override { return shape_.activation != Activation::kIdentity; }
   bool AddsInputGradient() const override { return true; }
   int64_t Workspace(const Extent& extent) const override {
-    return HasProduct(shape_) ? extent.rows * shape_.positions * shape_.outputs : 0;
+    return shape_.has_product() ? extent.rows * shape_.positions * shape_.outputs : 0;
   }
   int64_t Scratch(const Extent& extent) const override {
+    if (extent.on_device) return DeviceLinearScratch(shape_, extent);
     return extent.threads * LinearOp::ScratchOfThread(extent.rows * shape_.positions);
   }
   double Flops() const override {
@@ -153,6 +146,9 @@ class LinearNode final : public Node {
   }
   std::unique_ptr<Op> Bind(const OpContext& context) const override {
     return std::make_unique<LinearOp>(shape_, context);
+  }
+  std::unique_ptr<DeviceOp> BindDevice(const OpContext& context) const override {
+    return MakeDeviceLinear(shape_, context);
   }
 
  private:

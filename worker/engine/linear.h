@@ -8,6 +8,15 @@
 
 namespace lockstep::engine {
 
+struct LinearShape {
+  int64_t positions = 1, inputs = 0, outputs = 0;
+  kernels::Activation activation = kernels::Activation::kIdentity;
+  int weight = 0, bias = -1;  // parameter numbers; no bias: -1
+  bool tied = false;          // another node sums the weight's gradient
+  // Backward wants what the activation was given.
+  bool has_product() const { return kernels::SavesInput(activation); }
+};
+
 // Over the last dimension: (..., inputs) -> (..., outputs). Parameters `name`.weight (outputs, inputs) and,
 // with `bias`, `name`.bias (outputs), initialised uniformly within 1 / sqrt(inputs) unless `initializer` says
 // otherwise (the bias then starts from 0). Returns the output value.

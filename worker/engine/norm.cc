@@ -3,17 +3,11 @@
 #include <utility>
 
 #include "kernels/norm.h"
+#include "worker/engine/device/ops.h"
 #include "worker/engine/op.h"
 
 namespace lockstep::engine {
 namespace {
-
-struct NormShape {
-  int64_t positions = 1, width = 0;
-  float epsilon = 0;
-  bool centred = false;       // layer norm, else RMS norm
-  int weight = 0, bias = -1;  // parameter numbers; no bias: -1
-};
 
 class NormOp final : public Op {
  public:
@@ -79,9 +73,15 @@ class NormNode final : public Node {
   int64_t Workspace(const Extent& extent) const override {
     return extent.rows * shape_.positions * (shape_.centred ? 2 : 1);
   }
+  int64_t Scratch(const Extent& extent) const override {
+    return extent.on_device ? DeviceNormScratch(shape_, extent) : 0;
+  }
   double Flops() const override { return 8.0 * static_cast<double>(shape_.positions * shape_.width); }
   std::unique_ptr<Op> Bind(const OpContext& context) const override {
     return std::make_unique<NormOp>(shape_, context);
+  }
+  std::unique_ptr<DeviceOp> BindDevice(const OpContext& context) const override {
+    return MakeDeviceNorm(shape_, context);
   }
 
  private:

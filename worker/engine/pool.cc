@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "kernels/convolution.h"
+#include "worker/engine/device/ops.h"
 #include "worker/engine/op.h"
 
 namespace lockstep::engine {
@@ -65,6 +66,9 @@ class MaxPoolNode final : public PoolNode {
   std::unique_ptr<Op> Bind(const OpContext& context) const override {
     return std::make_unique<MaxPoolOp>(shape_, context);
   }
+  std::unique_ptr<DeviceOp> BindDevice(const OpContext& context) const override {
+    return MakeDeviceMaxPool(shape_, context);
+  }
 };
 
 class AveragePoolOp final : public Op {
@@ -93,6 +97,9 @@ class AveragePoolNode final : public PoolNode {
   std::string kind() const override { return "average_pool"; }
   std::unique_ptr<Op> Bind(const OpContext& context) const override {
     return std::make_unique<AveragePoolOp>(shape_, context);
+  }
+  std::unique_ptr<DeviceOp> BindDevice(const OpContext& context) const override {
+    return MakeDeviceAveragePool(shape_, context);
   }
 };
 
@@ -127,6 +134,9 @@ class GlobalAveragePoolNode final : public PoolNode {
   }
   std::unique_ptr<Op> Bind(const OpContext& context) const override {
     return std::make_unique<GlobalAveragePoolOp>(shape_, context);
+  }
+  std::unique_ptr<DeviceOp> BindDevice(const OpContext& context) const override {
+    return MakeDeviceGlobalAveragePool(shape_, context);
   }
 };
 

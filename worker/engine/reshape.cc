@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "kernels/arrange.h"
+#include "worker/engine/device/ops.h"
 #include "worker/engine/op.h"
 
 namespace lockstep::engine {
@@ -51,6 +52,9 @@ class TransposeNode final : public Node {
   bool PassesGradient() const override { return reshapes(); }
   std::unique_ptr<Op> Bind(const OpContext& context) const override {
     return std::make_unique<TransposeOp>(permutation_, width_, context);
+  }
+  std::unique_ptr<DeviceOp> BindDevice(const OpContext& context) const override {
+    return MakeDeviceTranspose(permutation_, context);
   }
 
  private:

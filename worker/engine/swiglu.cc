@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "kernels/swiglu.h"
+#include "worker/engine/device/ops.h"
 #include "worker/engine/op.h"
 
 namespace lockstep::engine {
@@ -42,6 +43,9 @@ class SwiGluNode final : public Node {
   double Flops() const override { return 5.0 * static_cast<double>(width_); }
   std::unique_ptr<Op> Bind(const OpContext& context) const override {
     return std::make_unique<SwiGluOp>(width_, context);
+  }
+  std::unique_ptr<DeviceOp> BindDevice(const OpContext& context) const override {
+    return MakeDeviceSwiGlu(width_, context);
   }
 
  private:

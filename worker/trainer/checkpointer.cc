@@ -42,7 +42,8 @@ bool Checkpointer::Due(const Program& program) {
   if (!timed && (spec_.every_steps() > 0 || !program.next_is_natural_boundary())) return false;
   if (absl::Now() - last_ < (timed ? FromProto(spec_.every()) : kDefaultPause)) return false;
   std::lock_guard lock(mutex_);
-  return !writing_ && !pending_;  // a slow disk spaces checkpoints out; it does not slow training down
+  return !making_room_ && !writing_ &&
+         !pending_;  // a slow disk spaces checkpoints out; it does not slow training down
 }
 
 void Checkpointer::Take(Program& program) {
@@ -79,14 +80,28 @@ void Checkpointer::GiveUpOnOthers() {
 void Checkpointer::Enqueue(Program& program, Role role, Verdict verdict) {
   last_ = absl::Now();
   role_ = role;
+  has_room_ = true;
   place_ = {directory_, program.step(), absl::StrCat("g", generation_)};
-  snapshot_.Clear();
-  program.TakeSnapshot(role == Role::kAlone ? 0 : rank_, role == Role::kAlone ? 1 : world_, &snapshot_);
+  Describe(program, role);
   std::lock_guard lock(mutex_);
   pending_ = true;
   verdict_ = verdict;
   copying_ = true;
   gave_up_ = false;
+  changed_.notify_all();
+}
+
+void Checkpointer::Describe(Program& program, Role role) {
+  snapshot_.Clear();
+  program.TakeSnapshot(role == Role::kAlone ? 0 : rank_, role == Role::kAlone ? 1 : world_, &snapshot_);
+}
+
+void Checkpointer::MakeRoom(Program& program) {
+  if (has_room_) return;
+  has_room_ = true;
+  Describe(program, rank_ == 0 ? Role::kLead : Role::kPart);
+  std::lock_guard lock(mutex_);
+  making_room_ = true;
   changed_.notify_all();
 }
 
@@ -97,13 +112,21 @@ void Checkpointer::AwaitCopy() {
 
 void Checkpointer::WaitIdle() {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return !pending_ && !writing_; });
+  changed_.wait(lock, [&] { return !making_room_ && !pending_ && !writing_; });
 }
 
 void Checkpointer::Run() {
   std::unique_lock lock(mutex_);
   while (true) {
-    changed_.wait(lock, [&] { return stopping_ || pending_; });
+    changed_.wait(lock, [&] { return stopping_ || making_room_ || pending_; });
+    if (making_room_) {
+      lock.unlock();
+      snapshot_.Touch();
+      lock.lock();
+      making_room_ = false;
+      changed_.notify_all();
+      continue;
+    }
     if (!pending_) return;
     pending_ = false;
     writing_ = true;

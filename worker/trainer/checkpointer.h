@@ -27,6 +27,10 @@ class Checkpointer {
   // A generation has formed. What was taken in an earlier one goes on.
   void Join(int64_t generation, int rank, int world);
 
+  // Has the writer's thread make room for this rank's first checkpoint, so that its copy takes no longer than
+  // those of later ones. Does nothing after the first call, or once a checkpoint was taken.
+  void MakeRoom(Program& program);
+
   // Rank 0, before a step's reduction: are all to take a checkpoint after this step? every_steps: at each
   // multiple, waiting for the previous write if need be; every: when that much time has passed; neither: at
   // natural boundaries, at most once per kDefaultPause.
@@ -53,6 +57,7 @@ class Checkpointer {
   enum class Role { kPart, kLead, kAlone };
 
   void Enqueue(Program& program, Role role, Verdict verdict);
+  void Describe(Program& program, Role role);
   void Decide(Verdict verdict);
   void WaitIdle();
   void Run();
@@ -68,13 +73,15 @@ class Checkpointer {
   int rank_ = 0, world_ = 1;
   absl::Time last_;
   int64_t last_written_step_ = -1;
+  bool has_room_ = false;
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  // The trainer's thread's while nothing is pending or written, else the writer's.
+  // The trainer's thread's while no room is made and nothing is pending or written, else the writer's.
   Snapshot snapshot_;
   Role role_ = Role::kAlone;
   CheckpointPlace place_;
+  bool making_room_ = false;
   bool pending_ = false;
   bool copying_ = false;              // from Enqueue on: the snapshot reads the program's state
   Verdict verdict_ = Verdict::kOpen;  // on what is pending or being written

@@ -40,7 +40,6 @@ class Constant : public Program {
   void FillProgress(v1::JobProgress*) const override {}
   std::vector<v1::MetricPoint> TakePoints() override { return {}; }
   v1::ModelSummary Summary() const override { return {}; }
-  double input_seconds() const override { return 0; }
   int64_t samples() const override { return 0; }
   uint64_t StepHash() const override { return 0; }
   uint64_t StateHash() override { return 0; }
@@ -82,7 +81,7 @@ class CheckpointerTest : public testing::Test {
       while (agent_->Receive(&message).ok()) {
       }
     });
-    reporter_ = std::make_unique<Reporter>(trainer_.get(), v1::Assignment());
+    reporter_ = std::make_unique<Reporter>(trainer_.get(), &clock_, v1::Assignment());
     spec_.set_every_steps(1);
     spec_.set_keep_last(10);
   }
@@ -109,6 +108,7 @@ class CheckpointerTest : public testing::Test {
   std::string directory_;
   std::unique_ptr<Channel> agent_, trainer_;
   std::thread reader_;
+  DeviceClock clock_{TimeKind::kIdle};
   std::unique_ptr<Reporter> reporter_;
   v1::CheckpointSpec spec_;
   Constant program_;
@@ -129,6 +129,22 @@ TEST_F(CheckpointerTest, HoldsTheStateOfItsStepThoughTheNextChangesIt) {
     program_.Become(6, -1);
   }
   for (int64_t step = 1; step <= 5; ++step) EXPECT_EQ(ValueAt(step), static_cast<float>(step));
+}
+
+TEST_F(CheckpointerTest, RoomThatWasMadeBeforehandHoldsAnotherState) {
+  Checkpointer checkpointer(spec_, directory_, reporter_.get());
+  checkpointer.Join(1, 0, 1);
+  program_.Become(1, 1);
+  checkpointer.MakeRoom(program_);
+  program_.Become(2, 2);
+  checkpointer.Take(program_);
+  checkpointer.Confirm();
+  checkpointer.AwaitCopy();
+  program_.Become(3, 3);
+  ASSERT_TRUE(checkpointer.WriteNow(program_).ok());
+  EXPECT_EQ(ListCheckpoints(directory_, nullptr)->size(), 2u);
+  EXPECT_EQ(ValueAt(2), 2.0f);
+  EXPECT_EQ(ValueAt(3), 3.0f);
 }
 
 TEST_F(CheckpointerTest, OneThatTheRanksDoNotConfirmIsNotWritten) {
@@ -196,6 +212,8 @@ TEST_F(CheckpointerTest, PartsThatNeverComeAreGivenUpWhenTheGenerationBreaks) {
   second.Join(2, 1, 2);
   ASSERT_TRUE(first.Due(program_)) << "and does not wait for them";
   EXPECT_TRUE(ListCheckpoints(directory_, nullptr)->empty());
+  first.AwaitCopy();
+  second.AwaitCopy();
   program_.Become(8, 8);
   first.Take(program_);
   second.Take(program_);

@@ -8,6 +8,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "common/checkpoint/folder_bytes.h"
 #include "common/pretrained/import.h"
 #include "common/spec/spec.h"
 #include "spdlog/spdlog.h"
@@ -64,9 +65,11 @@ absl::StatusOr<std::unique_ptr<GradientDescent>> GradientDescent::Create(const v
                             : std::max<int64_t>(1, self->total_steps_ / 1000);
 
   self->weights_.assign(self->model_->flat_size(), 0.0f);
-  self->model_->Initialize(spec.seed(), self->weights_.data());
-  if (!spec.from().safetensors().empty() && assignment.restore_from().empty()) {
-    RETURN_IF_ERROR(self->LoadPretrained());
+  if (assignment.survivors().empty()) {  // else a peer hands over its state
+    self->model_->Initialize(spec.seed(), self->weights_.data());
+    if (!spec.from().safetensors().empty() && assignment.restore_from().empty()) {
+      RETURN_IF_ERROR(self->LoadPretrained());
+    }
   }
   if (spec.train().has_ema()) self->average_ = self->weights_;
   if (self->early_stopping_.enabled()) self->best_weights_ = self->weights_;
@@ -117,7 +120,7 @@ int GradientDescent::BatchRows() const {
 }
 
 void GradientDescent::Contribute(float* node_sums) {
-  const auto start = std::chrono::steady_clock::now();
+  if (clock_ != nullptr) clock_->Switch(TimeKind::kInput);
   const int64_t epoch = step_ / steps_per_epoch_;
   const int64_t first = (step_ % steps_per_epoch_) * train().batch_size();
   const int64_t rows = BatchRows();
@@ -143,7 +146,10 @@ void GradientDescent::Contribute(float* node_sums) {
     executor_->SetRows(local, static_cast<int>(count));
     samples += count;
   }
-  input_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (clock_ != nullptr) {
+    clock_->Switch(TimeKind::kCompute);
+    clock_->CountBatch(samples, model_->reads_tokens() ? samples * model_->positions() : 0);
+  }
   executor_->Gradient(weights_.data(), step_, static_cast<int>(rows), node_sums);
   float* const stats = node_sums + model_->flat_size();
   stats[engine::kSamples] = static_cast<float>(samples);
@@ -316,6 +322,7 @@ absl::StatusOr<v1::TrainResult> GradientDescent::Finish(const std::string& model
   if (collective_->rank() == 0) {
     ASSIGN_OR_RETURN(const std::string sha256, WriteResult(model_directory, result, shipped, manifest));
     result.set_model_sha256(sha256);
+    result.set_model_bytes(FolderBytes(model_directory));
   }
   // The others keep the state until the model is on disk: if this rank dies before, one of them writes it.
   std::vector<char> written(static_cast<size_t>(collective_->world()));

@@ -49,7 +49,6 @@ class GradientDescent : public Program {
   void FillProgress(v1::JobProgress* progress) const override;
   std::vector<v1::MetricPoint> TakePoints() override { return std::exchange(points_, {}); }
   v1::ModelSummary Summary() const override;
-  double input_seconds() const override { return input_seconds_; }
   int64_t samples() const override { return samples_; }
   // Of the weights: what else the state holds comes to light in them after the next step.
   uint64_t StepHash() const override;
@@ -123,7 +122,6 @@ class GradientDescent : public Program {
   std::map<std::string, double> validation_;  // validation/..., of the last validation
   std::vector<v1::MetricPoint> points_;
   std::chrono::steady_clock::time_point last_log_;
-  double input_seconds_ = 0;
   int64_t samples_ = 0;
 };
 

@@ -5,13 +5,12 @@
 
 namespace lockstep {
 
-// Weights, the optimizer's state and what early stopping keeps; this rank's node sums and the whole sum; and
+// Weights, the optimizer's state and what early stopping keeps; this rank's node sums; and
 // the copy of what this rank writes of a checkpoint.
 int64_t GradientDescent::StateBytes() const {
   const auto nodes = static_cast<int64_t>(MaximalNodes(logical_shards(), shards_).size());
   const auto states = static_cast<int64_t>(optimizer_->state().size());
-  const int64_t copies = 1 + states + (best_weights_.empty() ? 0 : 1) + (average_.empty() ? 0 : 1) + nodes +
-                         (collective_->world() > 1 ? 1 : 0);
+  const int64_t copies = 1 + states + (best_weights_.empty() ? 0 : 1) + (average_.empty() ? 0 : 1) + nodes;
   const std::vector<Saved> saved = SavedBesideTheWeights();
   const Shares shares = SharesOf(saved, collective_->world());
   const bool first = collective_->rank() == 0;  // which writes all of it when the job pauses

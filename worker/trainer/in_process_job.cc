@@ -46,24 +46,33 @@ void InProcessJob::StartGeneration(int world, bool abandon) {
       loop.Run();
     });
   }
-  for (int rank = 0; rank < world; ++rank) {
+  survivors_ = survivors;
+  abandon_ = abandon;
+  // As the coordinator does: who is at work hears of it once the newcomers are prepared.
+  const bool newcomers_first = !abandon && survivors > 0 && survivors < world;
+  Order(newcomers_first ? survivors : 0, world);
+  told_ = !newcomers_first;
+}
+
+void InProcessJob::Order(int first, int last) {
+  for (int rank = first; rank < last; ++rank) {
     v1::ToTrainer message;
     v1::Assignment& assignment = *message.mutable_assignment();
     assignment.set_job_id("job");
     assignment.set_job_name("test");
     assignment.set_generation(generation_);
     assignment.set_rank(rank);
-    assignment.set_world(world);
+    assignment.set_world(world_);
     assignment.set_device(absl::StrCat("cpu:", rank));
     *assignment.mutable_spec() = options_.spec;
     *assignment.mutable_dataset() = options_.dataset;
     assignment.set_job_directory(options_.directory);
     assignment.set_restore_from(options_.restore_from);
     assignment.set_weights_only(options_.weights_only);
-    assignment.set_abandon(abandon);
+    assignment.set_abandon(abandon_);
     if (!options_.required_profile.device_kind().empty())
       *assignment.mutable_required_profile() = options_.required_profile;
-    for (int survivor = 0; survivor < survivors; ++survivor) assignment.add_survivors(survivor);
+    for (int survivor = 0; survivor < survivors_; ++survivor) assignment.add_survivors(survivor);
     (void)trainers_[rank]->agent_side->Send(message);
   }
 }
@@ -91,6 +100,10 @@ void InProcessJob::Serve(int index) {
     if (message.has_rendezvous()) {
       auto& addresses = addresses_[message.rendezvous().generation()];
       addresses[message.rendezvous().rank()] = message.rendezvous().address();
+      if (!told_ && static_cast<int>(addresses.size()) == world_ - survivors_) {
+        told_ = true;
+        Order(0, survivors_);
+      }
       if (static_cast<int>(addresses.size()) == world_) {
         v1::ToTrainer ready;
         ready.mutable_rendezvous()->set_generation(message.rendezvous().generation());

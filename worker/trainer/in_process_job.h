@@ -47,13 +47,15 @@ class InProcessJob {
  private:
   struct Trainer;
   void Serve(int index);
+  void Order(int first, int last);  // REQUIRES: mutex_ is held
 
   const Options options_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<std::unique_ptr<Trainer>> trainers_;
   int64_t generation_ = 0;
-  int world_ = 0;
+  int world_ = 0, survivors_ = 0;
+  bool abandon_ = false, told_ = true;  // all have their orders
   std::map<int64_t, std::map<int, std::string>> addresses_;
   std::map<int64_t, v1::MetricPoint> points_;
 };

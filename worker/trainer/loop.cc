@@ -1,9 +1,11 @@
 #include "worker/trainer/loop.h"
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <numeric>
 #include <optional>
+#include <span>
 #include <thread>
 #include <utility>
 
@@ -16,12 +18,6 @@
 namespace lockstep {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-double SecondsBetween(Clock::time_point from, Clock::time_point to) {
-  return std::chrono::duration<double>(to - from).count();
-}
-
 // The loop's numbers in each reduction: how many ranks wish it.
 // kTake: rank 0 alone, a checkpoint after this step.
 enum Flag { kChangeOver = 0, kPause = 1, kCancel = 2, kTake = 3, kReplica = 4 };
@@ -33,14 +29,24 @@ bool IsInterruption(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsAborted(status);
 }
 
+// What a failing memory cell does, for `lockstep chaos`.
+void FlipABit(std::span<float> weights) {
+  float& weight = weights[weights.size() / 2];
+  const float before = weight;
+  weight = std::bit_cast<float>(std::bit_cast<uint32_t>(weight) ^ (1u << 20));
+  spdlog::warn("chaos: weight {} of {} was {} and is {} now, as ordered", weights.size() / 2, weights.size(),
+               before, weight);
+}
+
 }  // namespace
 
 TrainerLoop::TrainerLoop(const Options& options, Mailbox* mailbox, Channel* channel,
                          v1::Assignment assignment)
     : options_(options),
       mailbox_(mailbox),
-      reporter_(channel, assignment),
-      pulse_(channel, assignment.spec().workers()),
+      clock_(assignment.generation() > 1 ? TimeKind::kRecovery : TimeKind::kIdle),
+      reporter_(channel, &clock_, assignment),
+      pulse_(channel, &clock_, assignment.spec().workers()),
       assignment_(std::move(assignment)) {}
 
 void TrainerLoop::Run() {
@@ -74,6 +80,7 @@ absl::Status TrainerLoop::CheckProfile() const {
 absl::Status TrainerLoop::RunProgram() {
   RETURN_IF_ERROR(CheckProfile());
   ASSIGN_OR_RETURN(program_, GradientDescent::Create(assignment_, options_.profile, options_.threads));
+  program_->set_clock(&clock_);
   if (assignment_.survivors().empty()) {
     if (!assignment_.restore_from().empty()) {
       ASSIGN_OR_RETURN(const OpenedCheckpoint checkpoint, OpenCheckpoint(assignment_.restore_from()));
@@ -81,9 +88,14 @@ absl::Status TrainerLoop::RunProgram() {
       spdlog::info("starts from {} (step {})", assignment_.restore_from(), program_->step());
     }
     holds_state_ = true;
+  } else {
+    // A peer's state will come: the first touch of its memory takes long, and the others would wait for it.
+    for (const std::span<float> buffer : program_->StateBuffers())
+      std::fill(buffer.begin(), buffer.end(), 0.0f);
   }
   while (true) {
     const absl::StatusOr<Outcome> outcome = RunGeneration();
+    clock_.Switch(TimeKind::kRecovery);
     if (!outcome.ok()) {
       if (!IsInterruption(outcome.status())) return outcome.status();
       if (checkpointer_) checkpointer_->GiveUpOnOthers();
@@ -96,16 +108,17 @@ absl::Status TrainerLoop::RunProgram() {
       return absl::OkStatus();
     } else if (*outcome == Outcome::kNextGeneration) {
       spdlog::info("step {}: changes over", program_->step());
-      reporter_.Step(*program_, times_, /*flush=*/true);
+      reporter_.Step(*program_, arriving_, /*flush=*/true);
       LeaveGeneration();
       TakeNextGeneration();
       continue;
     } else {
+      clock_.Switch(TimeKind::kCheckpoint);
       if (*outcome == Outcome::kPaused && assignment_.rank() == 0) {
         RETURN_IF_ERROR(Annotate(checkpointer_->WriteNow(*program_),
                                  "the job was to pause but its checkpoint could not be written"));
       }
-      reporter_.Step(*program_, times_, /*flush=*/true);
+      reporter_.Step(*program_, arriving_, /*flush=*/true);
     }
     LeaveGeneration();
     checkpointer_.reset();  // what is being written is waited for: the process may be killed after its end
@@ -150,10 +163,8 @@ void TrainerLoop::TakeNextGeneration() {
 }
 
 void TrainerLoop::AwaitCopy() {
-  if (!checkpointer_) return;
-  const Clock::time_point start = Clock::now();
+  clock_.Switch(TimeKind::kCheckpoint);
   checkpointer_->AwaitCopy();
-  times_.checkpoint += SecondsBetween(start, Clock::now());
 }
 
 absl::Status TrainerLoop::FormGeneration() {
@@ -165,6 +176,10 @@ absl::Status TrainerLoop::FormGeneration() {
   options.n = program_->reduction_size();
   options.host = options_.host;
   options.spin = assignment_.world() <= static_cast<int>(std::thread::hardware_concurrency());
+  const ShardRange range = ShardsOfRank(shards, options.world, options.rank);
+  nodes_ = MaximalNodes(shards, range).size();
+  // Before the others hear of this rank's address and come: the first touch of much memory takes long.
+  node_sums_.assign(nodes_ * options.n, 0.0f);
   const int64_t generation = assignment_.generation();
   options.given_up = [this, generation] { return mailbox_->IsGivenUp(generation); };
   ASSIGN_OR_RETURN(collective_, MakeCollective(options, [&](const std::string& mine) {
@@ -180,13 +195,11 @@ absl::Status TrainerLoop::FormGeneration() {
     collective->Abort();
     checkpointer->GiveUpOnOthers();  // this rank may be waiting for them
   });
-  const ShardRange range = ShardsOfRank(shards, options.world, options.rank);
-  nodes_ = MaximalNodes(shards, range).size();
-  node_sums_.assign(nodes_ * options.n, 0.0f);
-  sums_.assign(options.world == 1 ? 0 : options.n, 0.0f);
   AwaitCopy();
+  clock_.Switch(assignment_.generation() > 1 ? TimeKind::kRecovery : TimeKind::kIdle);
   RETURN_IF_ERROR(ShareState());
   RETURN_IF_ERROR(program_->Form(collective_.get(), range));
+  checkpointer_->MakeRoom(*program_);
   return absl::OkStatus();
 }
 
@@ -256,41 +269,49 @@ absl::Status TrainerLoop::ShareState() {
   if (std::count(hashes.begin(), hashes.end(), hashes.front()) != std::ssize(hashes))
     return NameCorrupt(ranks, hashes);
   if (nearest == furthest) return absl::OkStatus();
+  std::vector<int> receivers;
+  for (int rank = 0; rank < assignment_.world(); ++rank) {
+    if (holders[rank].position != furthest) receivers.push_back(rank);
+  }
   // Its own state is worth more than half of another's: the sender may die on the way.
   const bool behind = mine.position >= 0 && mine.position < furthest;
-  RETURN_IF_ERROR(BroadcastState(ranks.front(), behind));
+  RETURN_IF_ERROR(TransferState(ranks.front(), receivers, behind));
   holds_state_ = true;
   return absl::OkStatus();
 }
 
-// Ranks at the position of `root` overwrite each byte with itself.
-absl::Status TrainerLoop::BroadcastState(int root, bool keep_mine_until_complete) {
+absl::Status TrainerLoop::TransferState(int root, const std::vector<int>& receivers,
+                                        bool keep_mine_until_complete) {
   std::string values = program_->StateValues();
   uint64_t size = values.size();
   RETURN_IF_ERROR(collective_->Broadcast(&size, sizeof(size), root));
   values.resize(size);
-  RETURN_IF_ERROR(collective_->Broadcast(values.data(), size, root));
+  RETURN_IF_ERROR(collective_->Transfer(values.data(), size, root, receivers));
   const std::vector<std::span<float>> buffers = program_->StateBuffers();
   std::vector<std::vector<float>> copies;
   for (const std::span<float> buffer : buffers) {
     float* to = buffer.data();
     if (keep_mine_until_complete) to = copies.emplace_back(buffer.size()).data();
-    RETURN_IF_ERROR(collective_->Broadcast(to, buffer.size_bytes(), root));
+    RETURN_IF_ERROR(collective_->Transfer(to, buffer.size_bytes(), root, receivers));
   }
   for (size_t i = 0; i < copies.size(); ++i)
     std::copy(copies[i].begin(), copies[i].end(), buffers[i].begin());
+  if (std::find(receivers.begin(), receivers.end(), assignment_.rank()) == receivers.end())
+    return absl::OkStatus();
   return program_->SetStateValues(values);
 }
 
 absl::StatusOr<TrainerLoop::Outcome> TrainerLoop::StepUntilBoundary() {
   float* flags = node_sums_.data() + program_->loop_flags_offset();
-  float* const sums = sums_.empty() ? node_sums_.data() : sums_.data();
+  float* const sums = node_sums_.data();  // in place
+  const bool together = assignment_.world() > 1;
   const float* agreed = sums + program_->loop_flags_offset();
   while (!program_->done()) {
-    const Clock::time_point begin = Clock::now();
+    if (mailbox_->TakeCorruption()) FlipABit(program_->StateBuffers().front());
+    clock_.Switch(TimeKind::kCheckpoint);
+    const DeviceClock::Clock::time_point begin = clock_.switched();
     const bool due = assignment_.rank() == 0 && checkpointer_->Due(*program_);
-    const Clock::time_point start = Clock::now();
-    times_.checkpoint += SecondsBetween(begin, start);
+    clock_.Switch(TimeKind::kCompute);
     pulse_.Begin();
     program_->Contribute(node_sums_.data());
     pulse_.End();
@@ -300,28 +321,26 @@ absl::StatusOr<TrainerLoop::Outcome> TrainerLoop::StepUntilBoundary() {
     flags[kPause] = stop == v1::Stop::MODE_PAUSE ? 1.0f : 0.0f;
     flags[kCancel] = stop == v1::Stop::MODE_CANCEL ? 1.0f : 0.0f;
     flags[kTake] = due ? 1.0f : 0.0f;
-    const bool compares = !sums_.empty() && assignment_.world() <= kMostComparedRanks;
+    const bool compares = together && assignment_.world() <= kMostComparedRanks;
     const uint64_t hash = compares ? program_->StepHash() : 0;
     if (compares) PutReplicaHash(hash, flags + kReplica);
-    const Clock::time_point computed = Clock::now();
-    if (!sums_.empty()) RETURN_IF_ERROR(collective_->OrderedSum(node_sums_.data(), sums_.data()));
-    const Clock::time_point summed = Clock::now();
+    clock_.Switch(TimeKind::kCommunication);
+    if (together) RETURN_IF_ERROR(collective_->OrderedSum(node_sums_.data(), sums));
+    const std::chrono::nanoseconds reduced = clock_.Switch(TimeKind::kCompute);
     if (compares && !ReplicasAgree(agreed + kReplica, assignment_.world())) return NameCorruptReplica(hash);
     checkpointer_->Confirm();
     const bool change_over = agreed[kChangeOver] == static_cast<float>(assignment_.world());
     const bool pause = agreed[kPause] > 0, cancel = agreed[kCancel] > 0, take = agreed[kTake] > 0;
     AwaitCopy();
-    const Clock::time_point copied = Clock::now();
+    clock_.Switch(TimeKind::kCompute);
     RETURN_IF_ERROR(program_->Complete(sums));
     RETURN_IF_ERROR(program_->Settle());
-    const Clock::time_point completed = Clock::now();
-    times_.compute += SecondsBetween(start, computed) + SecondsBetween(copied, completed);
-    times_.communication += SecondsBetween(computed, summed);
-    if (take && !program_->done()) {
-      checkpointer_->Take(*program_);
-      times_.checkpoint += SecondsBetween(completed, Clock::now());
-    }
-    reporter_.Step(*program_, times_, /*flush=*/false);
+    arriving_ = collective_->arriving();
+    clock_.Switch(TimeKind::kCheckpoint);
+    if (take && !program_->done()) checkpointer_->Take(*program_);
+    clock_.Switch(TimeKind::kCompute);
+    clock_.CountStep(clock_.switched() - begin, reduced);
+    reporter_.Step(*program_, arriving_, /*flush=*/false);
     if (program_->done()) break;
     if (cancel) return Outcome::kStopped;
     if (pause) return Outcome::kPaused;
@@ -335,11 +354,13 @@ absl::StatusOr<TrainerLoop::Outcome> TrainerLoop::StepUntilBoundary() {
 }
 
 absl::Status TrainerLoop::Finish() {
-  reporter_.Step(*program_, times_, /*flush=*/true);
+  reporter_.Step(*program_, arriving_, /*flush=*/true);
+  clock_.Switch(TimeKind::kCheckpoint);
   if (assignment_.rank() == 0) {
     // The final checkpoint is a convenience (`from:` this job); the model below is the job's result.
     (void)checkpointer_->WriteNow(*program_);
   }
+  clock_.Switch(TimeKind::kCompute);
   ASSIGN_OR_RETURN(const v1::TrainResult result, program_->Finish(assignment_.job_directory() + "/model"));
   if (assignment_.rank() == 0)
     spdlog::info("{}; the model is in {}/model", result.stop_reason(), assignment_.job_directory());

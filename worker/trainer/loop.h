@@ -26,6 +26,7 @@
 #include "lockstep/v1/workers.pb.h"
 #include "worker/collective/collective.h"
 #include "worker/trainer/checkpointer.h"
+#include "worker/trainer/device_clock.h"
 #include "worker/trainer/mailbox.h"
 #include "worker/trainer/program.h"
 #include "worker/trainer/pulse.h"
@@ -54,7 +55,7 @@ class TrainerLoop {
   // One generation, from its rendezvous to what ends it.
   absl::StatusOr<Outcome> RunGeneration();
   absl::Status FormGeneration();
-  void AwaitCopy();  // before the state changes
+  void AwaitCopy();  // before the state changes; the clock is then at checkpoint
   // Collective, and always an error: whose state is not that of the others. `mine` is the hash of this
   // rank's.
   absl::Status NameCorruptReplica(uint64_t mine);
@@ -63,7 +64,7 @@ class TrainerLoop {
   // Collective: that all ranks hold the same state, where no step's reduction will tell.
   absl::Status CheckReplicas();
   absl::Status ShareState();
-  absl::Status BroadcastState(int root, bool keep_mine_until_complete);
+  absl::Status TransferState(int root, const std::vector<int>& receivers, bool keep_mine_until_complete);
   absl::StatusOr<Outcome> StepUntilBoundary();
   void LeaveGeneration();
   // After the generation broke because of `cause`. False: there is no next one for this rank.
@@ -74,6 +75,7 @@ class TrainerLoop {
 
   const Options options_;
   Mailbox* const mailbox_;
+  DeviceClock clock_;
   Reporter reporter_;
   Pulse pulse_;
   v1::Assignment assignment_;
@@ -82,9 +84,9 @@ class TrainerLoop {
   bool holds_state_ = false;  // not yet for a newcomer, until a peer has given it
   std::unique_ptr<Collective> collective_;
   std::unique_ptr<Checkpointer> checkpointer_;  // from the first generation on
-  std::vector<float> node_sums_, sums_;         // sums_ is empty where one rank holds the whole sum
+  std::vector<float> node_sums_;
   size_t nodes_ = 0;
-  StepTimes times_;
+  std::vector<double> arriving_;  // by rank, of this generation
 };
 
 }  // namespace lockstep

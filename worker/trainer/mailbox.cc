@@ -46,6 +46,9 @@ void Mailbox::Read() {
         if (stop_ != v1::Stop::MODE_CANCEL) stop_ = message.stop().mode();
         stop_mode_ = stop_;
         break;
+      case v1::ToTrainer::kCorrupt:
+        corruption_ = true;
+        break;
       case v1::ToTrainer::MESSAGE_NOT_SET:
         spdlog::warn("the agent sent a message that this trainer does not know; ignored");
         break;

@@ -34,6 +34,9 @@ class Mailbox {
   // MODE_UNSPECIFIED if no stop was ordered. A cancellation overrides a pause.
   v1::Stop::Mode stop() const;
 
+  // Was it ordered to corrupt its weights (`lockstep chaos`)? True once for each order.
+  bool TakeCorruption() { return corruption_.exchange(false); }
+
   // Nothing can come of `generation` any more: it was cancelled, or a higher one is ordered.
   bool IsGivenUp(int64_t generation) const;
   // Blocks for the addresses of `generation`. ABORTED: it is given up.
@@ -61,6 +64,7 @@ class Mailbox {
   std::function<void()> abandon_;  // empty: nothing is watched
   std::atomic<int64_t> pending_generation_{0};
   std::atomic<int> stop_mode_{0};
+  std::atomic<bool> corruption_{false};
   bool closing_ = false;
   std::thread reader_;
 };

@@ -23,6 +23,7 @@
 #include "common/numerics/reduction_tree.h"
 #include "lockstep/v1/workers.pb.h"
 #include "worker/collective/collective.h"
+#include "worker/trainer/device_clock.h"
 #include "worker/trainer/snapshot.h"
 
 namespace lockstep {
@@ -59,13 +60,11 @@ class Program {
   // Will the next one?
   virtual bool next_is_natural_boundary() const = 0;
 
-  // Where training stands, for people: all fields but the times. Metric points since the last call. Seconds
-  // spent waiting for input so far.
+  // Where training stands, for people: all fields but the times. Metric points since the last call.
   virtual void FillProgress(v1::JobProgress* progress) const = 0;
   virtual std::vector<v1::MetricPoint> TakePoints() = 0;
   // What is trained, for people; after Form.
   virtual v1::ModelSummary Summary() const = 0;
-  virtual double input_seconds() const = 0;
   virtual int64_t samples() const = 0;
 
   // Equal on all ranks, unless the memory of one is corrupt: of what each step starts from, and of
@@ -85,6 +84,12 @@ class Program {
   // Collective: after the last step. Rank 0 leaves the model in `model_directory` and returns the result; no
   // rank returns before the model is there.
   virtual absl::StatusOr<v1::TrainResult> Finish(const std::string& model_directory) = 0;
+
+  // Contribute switches it to input and back to compute, and counts its batches there. It must outlive this.
+  void set_clock(DeviceClock* clock) { clock_ = clock; }
+
+ protected:
+  DeviceClock* clock_ = nullptr;
 };
 
 }  // namespace lockstep

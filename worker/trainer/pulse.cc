@@ -31,8 +31,8 @@ void StepLimit::Add(absl::Duration took) {
   limit_ = std::max(kAtLeast, kTimesTheMedian * sorted[sorted.size() / 2]);
 }
 
-Pulse::Pulse(Channel* channel, const v1::WorkersSpec& spec)
-    : channel_(channel), limit_(spec), thread_([this] { Run(); }) {}
+Pulse::Pulse(Channel* channel, const DeviceClock* clock, const v1::WorkersSpec& spec)
+    : channel_(channel), clock_(clock), limit_(spec), thread_([this] { Run(); }) {}
 
 Pulse::~Pulse() {
   {
@@ -62,6 +62,9 @@ void Pulse::Run() {
     if (working_) *pulse.mutable_working() = ToProto(Since(*working_));
     if (limit_.limit() < absl::InfiniteDuration()) *pulse.mutable_limit() = ToProto(limit_.limit());
     lock.unlock();
+    clock_->Read(pulse.mutable_time());
+    clock_->steps().Read(pulse.mutable_step_seconds());
+    clock_->reductions().Read(pulse.mutable_reduce_seconds());
     (void)channel_->Send(message);  // without an agent the process ends anyway
     lock.lock();
     stop_.wait_for(lock, absl::ToChronoMilliseconds(kInterval), [this] { return stopping_; });

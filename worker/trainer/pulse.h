@@ -1,6 +1,7 @@
 // The trainer's sign of life: a thread that tells the agent a few times a second that the process runs, and
 // for how long its own part of the present step has been under way. So the agent tells a trainer that hangs
-// from one that only waits for its peers. Begin and End from the loop's thread.
+// from one that only waits for its peers, and knows where its time goes. Begin and End from the loop's
+// thread.
 #pragma once
 
 #include <chrono>
@@ -13,6 +14,7 @@
 #include "absl/time/time.h"
 #include "lockstep/v1/job_spec.pb.h"
 #include "worker/control/channel.h"
+#include "worker/trainer/device_clock.h"
 
 namespace lockstep {
 
@@ -37,8 +39,8 @@ class StepLimit {
 
 class Pulse {
  public:
-  // `channel` must outlive this object.
-  Pulse(Channel* channel, const v1::WorkersSpec& spec);
+  // What the pointers show to must outlive this object.
+  Pulse(Channel* channel, const DeviceClock* clock, const v1::WorkersSpec& spec);
   ~Pulse();
 
   void Begin();  // own work, which waits for nobody
@@ -49,6 +51,7 @@ class Pulse {
   void Run();
 
   Channel* const channel_;
+  const DeviceClock* const clock_;
   std::mutex mutex_;
   std::condition_variable stop_;
   bool stopping_ = false;                                         // guarded by mutex_, as what follows

@@ -33,10 +33,12 @@ TEST(PulseTest, BeatsAndSaysForHowLongAStepIsUnderWay) {
   const auto pair = Channel::MakePair();
   ASSERT_TRUE(pair.ok());
   Channel agent(pair->first), trainer(pair->second);
-  Pulse pulse(&trainer, v1::WorkersSpec());
+  DeviceClock clock(TimeKind::kIdle);
+  Pulse pulse(&trainer, &clock, v1::WorkersSpec());
   v1::FromTrainer message;
   ASSERT_TRUE(agent.Receive(&message).ok());
   EXPECT_TRUE(message.has_pulse());
+  EXPECT_GT(message.pulse().time().idle(), 0);
   pulse.Begin();
   do {
     ASSERT_TRUE(agent.Receive(&message).ok());

@@ -18,7 +18,8 @@ void Send(Channel* channel, const v1::FromTrainer& message) {
 
 }  // namespace
 
-Reporter::Reporter(Channel* channel, const v1::Assignment& assignment) : channel_(channel) {
+Reporter::Reporter(Channel* channel, const DeviceClock* clock, const v1::Assignment& assignment)
+    : channel_(channel), clock_(clock) {
   SetAssignment(assignment);
 }
 
@@ -41,6 +42,7 @@ void Reporter::Status(v1::AssignmentState state, int64_t step, const std::string
   status.set_state(state);
   status.set_step(step);
   status.set_message(text);
+  clock_->Read(status.mutable_time());
   if (result != nullptr) *status.mutable_result() = *result;
   if (model != nullptr) *status.mutable_model() = *model;
   Send(channel_, message);
@@ -57,6 +59,7 @@ void Reporter::Corrupt(int64_t step, const std::string& text) {
   status.set_step(step);
   status.set_message(text);
   status.set_corrupt(true);
+  clock_->Read(status.mutable_time());
   Send(channel_, message);
 }
 
@@ -99,7 +102,7 @@ void Reporter::CheckpointProblem(int64_t step, const std::string& problem) {
   Send(channel_, message);
 }
 
-void Reporter::Step(Program& program, const StepTimes& times, bool flush) {
+void Reporter::Step(Program& program, const std::vector<double>& arriving, bool flush) {
   const auto now = std::chrono::steady_clock::now();
   if (!first_step_done_) {
     first_step_done_ = true;
@@ -114,14 +117,17 @@ void Reporter::Step(Program& program, const StepTimes& times, bool flush) {
   if (!flush && now - last_flush_ < kFlushInterval) return;
   last_flush_ = now;
 
+  v1::DeviceTime time;
+  clock_->Read(&time);
   v1::FromTrainer own;
   own.mutable_times()->set_job_id(job_id_);
-  own.mutable_times()->set_input(program.input_seconds());
-  own.mutable_times()->set_compute(times.compute - program.input_seconds());
-  own.mutable_times()->set_communication(times.communication);
-  own.mutable_times()->set_checkpoint(times.checkpoint);
+  own.mutable_times()->set_input(time.input());
+  own.mutable_times()->set_compute(time.compute());
+  own.mutable_times()->set_communication(time.communication());
+  own.mutable_times()->set_checkpoint(time.checkpoint());
   own.mutable_times()->set_steps(program.step());
   own.mutable_times()->set_samples(program.samples());
+  own.mutable_times()->mutable_arriving()->Add(arriving.begin(), arriving.end());
   Send(channel_, own);
   if (rank_ != 0) return;
 

@@ -4,25 +4,21 @@
 
 #include <chrono>
 #include <string>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "lockstep/v1/trainer.pb.h"
 #include "lockstep/v1/workers.pb.h"
 #include "worker/control/channel.h"
+#include "worker/trainer/device_clock.h"
 #include "worker/trainer/program.h"
 
 namespace lockstep {
 
-// Where the wall clock of the steps went, in seconds.
-struct StepTimes {
-  double compute = 0;
-  double communication = 0;
-  double checkpoint = 0;
-};
-
 class Reporter {
  public:
-  Reporter(Channel* channel, const v1::Assignment& assignment);
+  // What the pointers show to must outlive this object.
+  Reporter(Channel* channel, const DeviceClock* clock, const v1::Assignment& assignment);
 
   void SetAssignment(const v1::Assignment& assignment);
   void Status(v1::AssignmentState state, int64_t step, const std::string& message = "",
@@ -34,13 +30,14 @@ class Reporter {
   void CheckpointProblem(int64_t step, const std::string& problem);
 
   // After each step, from the loop. Sends progress and points (rank 0) and times (all) when kFlushInterval
-  // has passed, or now if `flush`.
-  void Step(Program& program, const StepTimes& times, bool flush);
+  // has passed, or now if `flush`. `arriving`: by rank, of this generation; see Collective::arriving.
+  void Step(Program& program, const std::vector<double>& arriving, bool flush);
 
  private:
   static constexpr std::chrono::milliseconds kFlushInterval{100};
 
   Channel* const channel_;
+  const DeviceClock* const clock_;
   std::string job_id_;
   std::string device_;
   int64_t generation_ = 0;

@@ -24,8 +24,11 @@ class Snapshot {
   // be found and cleared by the kernel as well.
   void Clear();
 
-  // Room for what these hold, one after another; returns its beginning. Nothing is touched before Copy.
+  // Room for what these hold, one after another; returns its beginning. Nothing is touched before Touch or
+  // Copy.
   const float* Add(const std::vector<std::span<const float>>& sources);
+  // Has the kernel find and clear the pages of what was added, which takes longer than copying into them.
+  void Touch();
   void Copy();
 
   // What was added first; REQUIRES: Copy has returned, and something was added.

@@ -1,0 +1,220 @@
+#include "coordinator/http/http_server.h"
+
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+
+namespace lockstep {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+// A client that sends what it likes.
+class RawClient {
+ public:
+  explicit RawClient(const std::string& address, const char* source = "127.0.0.1") {
+    int port = 0;
+    (void)absl::SimpleAtoi(address.substr(address.find(':') + 1), &port);
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(static_cast<uint16_t>(port));
+    sockaddr_in from{};
+    from.sin_family = AF_INET;
+    inet_pton(AF_INET, source, &from.sin_addr);
+    inet_pton(AF_INET, "127.0.0.1", &to.sin_addr);
+    fd_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    EXPECT_EQ(bind(fd_, reinterpret_cast<sockaddr*>(&from), sizeof from), 0);
+    connected_ = connect(fd_, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0;
+  }
+  ~RawClient() { close(fd_); }
+
+  RawClient& Say(const std::string& bytes) {
+    (void)!send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    return *this;
+  }
+  // All that comes until the server closes; "(open)" is added if it does not within `patience`.
+  std::string Hear(absl::Duration patience = absl::Seconds(10)) {
+    std::string heard;
+    const absl::Time end = absl::Now() + patience;
+    while (connected_) {
+      pollfd entry{fd_, POLLIN, 0};
+      const absl::Duration left = end - absl::Now();
+      if (left <= absl::ZeroDuration() ||
+          poll(&entry, 1, static_cast<int>(absl::ToInt64Milliseconds(left)) + 1) == 0) {
+        return heard + "(open)";
+      }
+      char buffer[4096];
+      const ssize_t got = recv(fd_, buffer, sizeof buffer, 0);
+      if (got <= 0) return heard;
+      heard.append(buffer, static_cast<size_t>(got));
+    }
+    return heard;
+  }
+
+ private:
+  int fd_ = -1;
+  bool connected_ = false;
+};
+
+class HttpServerTest : public ::testing::Test {
+ protected:
+  HttpServerTest() {
+    auto server = HttpServer::Start({.listen = "127.0.0.1:0",
+                                     .most_header_bytes = 4096,
+                                     .most_body_bytes = 1000,
+                                     .threads = 4,
+                                     .request_timeout = absl::Milliseconds(700)},
+                                    &router_);
+    if (server.ok()) server_ = *std::move(server);
+  }
+
+  std::string Ask(const std::string& bytes) { return RawClient(server_->address()).Say(bytes).Hear(); }
+  static std::string Post(const std::string& headers, const std::string& body) {
+    return absl::StrCat("POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n",
+                        headers, "\r\n", body);
+  }
+
+  Router router_{
+      {},
+      [](std::string_view, Role) { return Scope(); },
+      {{"GET", "/", std::nullopt,
+        [](const HttpCall& call) -> absl::StatusOr<HttpResponse> {
+          HttpResponse response;
+          response.body = absl::StrCat("query=", call.request.query);
+          return response;
+        }},
+       {"POST", "/echo", Role::kSubmitter, [](const HttpCall& call) -> absl::StatusOr<HttpResponse> {
+          HttpResponse response;
+          response.body = absl::StrCat("[", call.request.body, "]");
+          return response;
+        }}}};
+  std::unique_ptr<HttpServer> server_;
+};
+
+TEST_F(HttpServerTest, AnswersAndCloses) {
+  const std::string answer = Ask("GET /?a=b HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(answer, HasSubstr("Content-Length: 9\r\n"));
+  EXPECT_THAT(answer, HasSubstr("X-Content-Type-Options: nosniff\r\n"));
+  EXPECT_THAT(answer, HasSubstr("\r\n\r\nquery=a=b"));
+  EXPECT_THAT(Ask("HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n"), ::testing::EndsWith("\r\n\r\n"));
+  EXPECT_THAT(Ask(Post("Content-Length: 5\r\n", "hello")), HasSubstr("[hello]"));
+}
+
+TEST_F(HttpServerTest, PathsThatClimbFindNothing) {
+  for (const char* path : {"/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/..%2f..%2fetc%2fpasswd",
+                           "/%00", "//etc/passwd", "/./../x"}) {
+    const std::string answer = Ask(absl::StrCat("GET ", path, " HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    EXPECT_THAT(answer, ::testing::AnyOf(StartsWith("HTTP/1.1 404"), StartsWith("HTTP/1.1 400"))) << path;
+    EXPECT_THAT(answer, ::testing::Not(HasSubstr("root:"))) << path;
+  }
+}
+
+TEST_F(HttpServerTest, WhatIsNotHttpIsRefused) {
+  for (const std::string& bytes :
+       {std::string("\x16\x03\x01\x02hello\r\n\r\n"), std::string("GET\r\n\r\n"),
+        std::string("\0\0\0\0\r\n\r\n", 8), std::string("GET / HTTP/9.9\r\n\r\n")}) {
+    EXPECT_THAT(Ask(bytes), ::testing::Not(StartsWith("HTTP/1.1 200")));
+  }
+  EXPECT_THAT(Ask("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"), StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(HttpServerTest, HeadersThatAreTooLargeAreRefused) {
+  const std::string answer =
+      Ask("GET / HTTP/1.1\r\nHost: localhost\r\nX: " + std::string(5000, 'x') + "\r\n\r\n");
+  EXPECT_THAT(answer, ::testing::Not(StartsWith("HTTP/1.1 200")));
+  std::string many = "GET / HTTP/1.1\r\nHost: localhost\r\n";
+  for (int i = 0; i < 200; ++i) absl::StrAppend(&many, "X", i, ": y\r\n");
+  EXPECT_THAT(Ask(many + "\r\n"), ::testing::Not(StartsWith("HTTP/1.1 200")));
+}
+
+TEST_F(HttpServerTest, AHeaderThatIsThereTwiceIsRefused) {
+  for (const char* twice : {"Origin: http://localhost\r\nOrigin: http://evil.example\r\n",
+                            "Host: evil.example\r\n", "Content-Length: 0\r\nContent-Length: 5\r\n"}) {
+    EXPECT_THAT(Ask(Post(twice, "")), StartsWith("HTTP/1.1 400")) << twice;
+  }
+}
+
+TEST_F(HttpServerTest, BodiesThatAreTooLargeOrOfUnknownSizeAreRefused) {
+  EXPECT_THAT(Ask(Post("Content-Length: 1001\r\n", std::string(1001, 'x'))), StartsWith("HTTP/1.1 413"));
+  EXPECT_THAT(Ask(Post("Content-Length: 999999999999\r\n", "")), StartsWith("HTTP/1.1 413"));
+  EXPECT_THAT(Ask(Post("Content-Length: -5\r\n", "")), ::testing::Not(StartsWith("HTTP/1.1 200")));
+  EXPECT_THAT(Ask(Post("Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\n\r\n")),
+              StartsWith("HTTP/1.1 400"));
+}
+
+TEST_F(HttpServerTest, ClientsThatDawdleAreClosedAndTheOthersServed) {
+  std::vector<std::unique_ptr<RawClient>> slow;
+  for (int i = 0; i < 12; ++i) {
+    slow.push_back(std::make_unique<RawClient>(server_->address()));
+    slow.back()->Say(i % 3 == 0 ? "" : i % 3 == 1 ? "GET / HT" : Post("Content-Length: 100\r\n", "half"));
+  }
+  const absl::Time begin = absl::Now();
+  EXPECT_THAT(Ask("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"), StartsWith("HTTP/1.1 200"));
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(8));
+  for (auto& client : slow) EXPECT_THAT(client->Hear(), ::testing::Not(HasSubstr("(open)")));
+}
+
+TEST_F(HttpServerTest, AClientThatSendsAByteNowAndThenIsClosedAsWell) {
+  RawClient drip(server_->address());
+  const absl::Time begin = absl::Now();
+  std::string heard = "(open)";
+  while (heard == "(open)" && absl::Now() - begin < absl::Seconds(10)) {
+    drip.Say("G");
+    heard = drip.Hear(absl::Milliseconds(100));
+  }
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(9));
+}
+
+TEST_F(HttpServerTest, OneAddressDoesNotHoldUpTheOthers) {
+  std::vector<std::unique_ptr<RawClient>> slow;
+  for (int i = 0; i < 40; ++i) {  // of 0.7 s each, two at a time
+    slow.push_back(std::make_unique<RawClient>(server_->address(), "127.0.0.2"));
+    slow.back()->Say("GET / HT");
+  }
+  const absl::Time begin = absl::Now();
+  EXPECT_THAT(Ask("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"), StartsWith("HTTP/1.1 200"));
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(3));
+  server_->Stop();  // does not wait for them
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(4));
+}
+
+TEST_F(HttpServerTest, ABodyThatWaitsToBeAskedForIsAskedFor) {
+  RawClient client(server_->address());
+  client.Say(Post("Expect: 100-continue\r\nContent-Length: 5\r\n", ""));
+  EXPECT_THAT(client.Hear(absl::Milliseconds(300)), StartsWith("HTTP/1.1 100 Continue\r\n\r\n"));
+  EXPECT_THAT(client.Say("hello").Hear(), HasSubstr("[hello]"));
+}
+
+TEST_F(HttpServerTest, ATakenPortIsNamed) {
+  const auto second = HttpServer::Start({.listen = server_->address()}, &router_);
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(second.status().message()), HasSubstr("--http-listen"));
+}
+
+TEST_F(HttpServerTest, StopsWhileClientsHang) {
+  RawClient idle(server_->address());
+  const absl::Time begin = absl::Now();
+  server_->Stop();
+  server_->Stop();
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(5));
+  EXPECT_EQ(server_->address(), "");
+}
+
+TEST(HttpServer, AnEmptyAddressServesNothing) {
+  const Router router({}, nullptr, {});
+  const auto server = HttpServer::Start({.listen = ""}, &router);
+  ASSERT_TRUE(server.ok());
+  EXPECT_EQ((*server)->address(), "");
+}
+
+}  // namespace
+}  // namespace lockstep

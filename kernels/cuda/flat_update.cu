@@ -1,0 +1,116 @@
+#include "kernels/cuda/flat_update.h"
+#include "kernels/cuda/reduce.h"
+#include "kernels/cuda/update_rules.h"
+
+namespace lockstep::kernels::cuda {
+namespace {
+
+// each(pack, index within the piece), the block taking part.
+template <class Each>
+__device__ void ForPiece(const FlatPiece& piece, const Each& each) {
+  const int packs = piece.size / 4;
+  for (int i = static_cast<int>(threadIdx.x); i < packs; i += kThreads)
+    each(PackOf<4>(), piece.offset + 4 * i);
+  for (int i = 4 * packs + static_cast<int>(threadIdx.x); i < piece.size; i += kThreads) {
+    each(PackOf<1>(), piece.offset + i);
+  }
+}
+
+__global__ void FlatRegularizeKernel(FlatPieces pieces, float l1, float l2, const float* weights,
+                                     float* gradient, double* squares) {
+  const FlatPiece piece = pieces.at[blockIdx.x];
+  const bool regularized = piece.regularized != 0 && (l1 != 0.0f || l2 != 0.0f);
+  double sum = 0;
+  if (piece.kind != FlatPiece::kFrozen) {
+    ForPiece(piece, [&](auto pack, int64_t at) {
+      auto g = Load<pack.kFloats>(gradient + at);
+      if (regularized) {
+        g = Regularized(l1, l2, g, Load<pack.kFloats>(weights + at));
+        Store(gradient + at, g);
+      }
+      for (int k = 0; k < pack.kFloats; ++k) sum += static_cast<double>(g[k]) * static_cast<double>(g[k]);
+    });
+  }
+  sum = BlockSum<kThreads / kWarp>(sum);
+  // A statistic is no gradient, but it must be finite as well.
+  if (piece.kind == FlatPiece::kStatistic && isfinite(sum)) sum = 0;
+  if (threadIdx.x == 0) squares[blockIdx.x] = sum;
+}
+
+__global__ void FlatClipKernel(int count, const double* squares, FlatLimits limits, FlatVerdict* verdict) {
+  double sum = 0;
+  for (int i = static_cast<int>(threadIdx.x); i < count; i += kThreads) sum += squares[i];
+  sum = BlockSum<kThreads / kWarp>(sum);
+  if (threadIdx.x != 0) return;
+  FlatVerdict out;
+  out.norm = static_cast<float>(sqrt(sum));
+  out.finite = isfinite(out.norm) ? 1 : 0;
+  const double norm = static_cast<double>(out.norm);
+  if (limits.norm > 0 && norm > limits.norm) out.clip.scale = static_cast<float>(limits.norm / norm);
+  out.clip.limit = limits.value > 0 ? limits.value : INFINITY;
+  *verdict = out;
+}
+
+// Statistics move towards the batch's; trained pieces are update(pack, index, step number, clip)'s.
+template <class Update>
+__device__ void UpdatePiece(const FlatPieces& pieces, const FlatVerdict* verdict, const float* gradient,
+                            float* weights, const Update& update) {
+  const FlatPiece piece = pieces.at[blockIdx.x];
+  if (verdict->finite == 0 || piece.kind == FlatPiece::kFrozen) return;
+  const Clip clip = verdict->clip;
+  ForPiece(piece, [&](auto pack, int64_t at) {
+    if (piece.kind == FlatPiece::kTrained) return update(pack, at, piece.step, clip);
+    const auto from = Load<pack.kFloats>(gradient + at);
+    auto to = Load<pack.kFloats>(weights + at);
+    for (int k = 0; k < pack.kFloats; ++k) to[k] += piece.share * (from[k] - to[k]);
+    Store(weights + at, to);
+  });
+}
+
+__global__ void FlatSgdKernel(FlatPieces pieces, FlatSteps<SgdStep> steps, const FlatVerdict* verdict,
+                              const float* gradient, float* momentum, float* weights) {
+  UpdatePiece(pieces, verdict, gradient, weights, [&](auto pack, int64_t at, int step, const Clip& clip) {
+    SgdPack<pack.kFloats>(steps.at[step], clip, gradient + at, momentum + at, weights + at);
+  });
+}
+
+__global__ void FlatAdamKernel(FlatPieces pieces, FlatSteps<AdamStep> steps, const FlatVerdict* verdict,
+                               const float* gradient, float* m, float* v, float* weights) {
+  UpdatePiece(pieces, verdict, gradient, weights, [&](auto pack, int64_t at, int step, const Clip& clip) {
+    AdamPack<pack.kFloats>(steps.at[step], clip, gradient + at, m + at, v + at, weights + at);
+  });
+}
+
+LaunchAt EachPiece(const char* launcher, const FlatPieces& pieces, Stream stream) {
+  return {launcher, static_cast<unsigned>(pieces.count), kThreads, stream};
+}
+
+}  // namespace
+
+Launched FlatRegularize(const FlatPieces& pieces, float l1, float l2, const float* weights, float* gradient,
+                        double* squares, Stream stream) {
+  if (pieces.count == 0) return {};
+  return Launch<FlatRegularizeKernel>(EachPiece("FlatRegularize", pieces, stream), pieces, l1, l2, weights,
+                                      gradient, squares);
+}
+
+Launched FlatClip(const FlatPieces& pieces, const double* squares, const FlatLimits& limits,
+                  FlatVerdict* verdict, Stream stream) {
+  return Launch<FlatClipKernel>({"FlatClip", 1, kThreads, stream}, pieces.count, squares, limits, verdict);
+}
+
+Launched FlatSgd(const FlatPieces& pieces, const FlatSteps<SgdStep>& steps, const FlatVerdict* verdict,
+                 const float* gradient, float* momentum, float* weights, Stream stream) {
+  if (pieces.count == 0) return {};
+  return Launch<FlatSgdKernel>(EachPiece("FlatSgd", pieces, stream), pieces, steps, verdict, gradient,
+                               momentum, weights);
+}
+
+Launched FlatAdam(const FlatPieces& pieces, const FlatSteps<AdamStep>& steps, const FlatVerdict* verdict,
+                  const float* gradient, float* m, float* v, float* weights, Stream stream) {
+  if (pieces.count == 0) return {};
+  return Launch<FlatAdamKernel>(EachPiece("FlatAdam", pieces, stream), pieces, steps, verdict, gradient, m, v,
+                                weights);
+}
+
+}  // namespace lockstep::kernels::cuda

@@ -1,0 +1,22 @@
+// Gradients of weights and biases on a GPU: kernels/shard_outer.h says what is computed. A product's elements
+// have the bits of a processor with fused multiply-adds. On an error nothing was queued.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/cuda/shard_tree.h"
+#include "kernels/cuda/stream.h"
+
+namespace lockstep::kernels::cuda {
+
+// Floats of scratch; `shards` are local ones.
+int64_t ShardOuterScratch(int64_t m, int64_t n, int shards);
+// All of (m, n), in fp32: the part and the rows that `product` may name are not looked at.
+Launched ShardOuterProduct(const DeviceTree& tree, const OuterProduct& product, float* scratch,
+                           Stream stream);
+
+int64_t ColumnScratch(const DeviceTree& tree, int64_t columns);  // floats
+Launched ShardColumnSum(const DeviceTree& tree, int64_t columns, const float* b, int64_t ldb, float* out,
+                        int64_t node_stride, float* scratch, Stream stream);
+
+}  // namespace lockstep::kernels::cuda

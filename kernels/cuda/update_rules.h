@@ -1,0 +1,59 @@
+// What an optimizer does to one pack of elements (kernels/update.h), for the kernels over one run of
+// parameters and over all of them. REQUIRES of each: an explicit clip (clip.h).
+#pragma once
+
+#include "kernels/cuda/clip.h"
+#include "kernels/cuda/pack.h"
+#include "kernels/update.h"
+
+namespace lockstep::kernels::cuda {
+
+// `state` is the momentum; it may be null when step.momentum is 0.
+template <int kCount>
+__device__ inline void SgdPack(const SgdStep& step, const Clip& clip, const float* gradient, float* momentum,
+                               float* weights) {
+  auto g = Load<kCount>(gradient);
+  auto w = Load<kCount>(weights);
+  for (int k = 0; k < kCount; ++k) g[k] = Clipped(g[k], clip) + step.decay * w[k];
+  auto direction = g;
+  if (step.momentum != 0.0f) {
+    auto b = Load<kCount>(momentum);
+    for (int k = 0; k < kCount; ++k) {
+      b[k] = step.momentum * b[k] + g[k];
+      direction[k] = step.nesterov ? g[k] + step.momentum * b[k] : b[k];
+    }
+    Store(momentum, b);
+  }
+  for (int k = 0; k < kCount; ++k) w[k] -= step.rate * direction[k];
+  Store(weights, w);
+}
+
+template <int kCount>
+__device__ inline void AdamPack(const AdamStep& step, const Clip& clip, const float* gradient, float* first,
+                                float* second, float* weights) {
+  const auto gradients = Load<kCount>(gradient);
+  auto m = Load<kCount>(first);
+  auto v = Load<kCount>(second);
+  auto w = Load<kCount>(weights);
+  for (int k = 0; k < kCount; ++k) {
+    const float g = Clipped(gradients[k], clip) + step.decay * w[k];
+    m[k] = step.beta1 * m[k] + (1.0f - step.beta1) * g;
+    v[k] = step.beta2 * v[k] + (1.0f - step.beta2) * g * g;
+    w[k] = w[k] * step.keep - step.rate1 * m[k] / (sqrtf(v[k]) * step.root2 + step.epsilon);
+  }
+  Store(first, m);
+  Store(second, v);
+  Store(weights, w);
+}
+
+// g += l1 sign(w) + l2 w
+template <int kCount>
+__device__ inline Pack<kCount> Regularized(float l1, float l2, Pack<kCount> g, const Pack<kCount>& w) {
+  for (int k = 0; k < kCount; ++k) {
+    const float sign = w[k] > 0.0f ? 1.0f : (w[k] < 0.0f ? -1.0f : 0.0f);
+    g[k] += l1 * sign + l2 * w[k];
+  }
+  return g;
+}
+
+}  // namespace lockstep::kernels::cuda

@@ -1,0 +1,150 @@
+// kernels/cuda/runtime.h for kernels that run on the host: what is queued is done at once. A copy is held to
+// what a kernel is: within a buffer, and of bytes that somebody wrote.
+#include "kernels/cuda/runtime.h"
+
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "kernels/emulation/memory.h"
+
+namespace lockstep::kernels {
+namespace {
+
+constexpr int64_t kBytes = int64_t{1} << 30;  // of the one device
+
+int64_t taken = 0;
+
+absl::Status CheckDevice(int device) {
+  if (device == 0) return absl::OkStatus();
+  return absl::InternalError(absl::StrCat("no device ", device, ": the emulation has one, 0"));
+}
+
+// Calls each(cell) for the cells of [address, address + bytes).
+template <class Each>
+absl::Status ForCells(const char* call, const void* address, size_t bytes, const Each& each) {
+  if (bytes == 0) return absl::OkStatus();
+  emulation::Region* nearest = nullptr;
+  const auto at = reinterpret_cast<uintptr_t>(address);
+  emulation::Region* const region = emulation::DeviceMemory().Find(at, &nearest);
+  const size_t offset = region == nullptr ? 0 : at - reinterpret_cast<uintptr_t>(region->data);
+  if (region == nullptr || offset + bytes > region->size) {
+    return absl::InternalError(
+        absl::StrCat(call, ": ", bytes, " bytes on device 0 that are not within a buffer"));
+  }
+  if ((offset | bytes) % region->cell != 0) region->SplitCells();
+  for (size_t b = offset; b < offset + bytes; b += region->cell) {
+    if (!each(region->cells[b / region->cell])) {
+      return absl::InternalError(
+          absl::StrCat(call, ": byte ", b, " of ", region->name, ", which nobody has written"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Write(const char* call, const void* address, size_t bytes) {
+  return ForCells(call, address, bytes, [](emulation::Cell& cell) {
+    cell.writer = emulation::kByHost << 1;
+    return true;
+  });
+}
+absl::Status Read(const char* call, const void* address, size_t bytes) {
+  return ForCells(call, address, bytes,
+                  [](const emulation::Cell& cell) { return cell.writer != emulation::kNever; });
+}
+
+}  // namespace
+
+int CountDevices() { return 1; }
+
+absl::StatusOr<DeviceProperties> PropertiesOf(int device) {
+  if (absl::Status status = CheckDevice(device); !status.ok()) return status;
+  DeviceProperties properties;
+  properties.name = "emulation";
+  properties.uuid = "GPU-00000000-0000-0000-0000-000000000000";
+  properties.multiprocessors = 1;
+  properties.memory = kBytes;
+  properties.free = kBytes - taken;
+  return properties;
+}
+
+absl::Status UseDevice(int device) { return CheckDevice(device); }
+
+absl::StatusOr<DeviceBlock> DeviceBlock::Allocate(int device, size_t bytes) {
+  if (absl::Status status = CheckDevice(device); !status.ok()) return status;
+  if (static_cast<int64_t>(bytes) > kBytes - taken) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("cudaMalloc: ", bytes, " bytes on device 0, which has ", kBytes - taken, " left"));
+  }
+  DeviceBlock block;
+  block.data_ = emulation::DeviceMemory().Add("a device block", bytes, nullptr);
+  block.size_ = bytes;
+  taken += static_cast<int64_t>(bytes);
+  return block;
+}
+
+DeviceBlock& DeviceBlock::operator=(DeviceBlock&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+void DeviceBlock::Free() {
+  if (data_ == nullptr) return;
+  emulation::DeviceMemory().Remove(data_);
+  taken -= static_cast<int64_t>(size_);
+}
+
+absl::StatusOr<PinnedBlock> PinnedBlock::Allocate(int device, size_t bytes) {
+  if (absl::Status status = CheckDevice(device); !status.ok()) return status;
+  PinnedBlock block;
+  block.data_ = new char[bytes]();
+  block.size_ = bytes;
+  return block;
+}
+
+PinnedBlock& PinnedBlock::operator=(PinnedBlock&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+void PinnedBlock::Free() { delete[] static_cast<char*>(data_); }
+
+absl::StatusOr<DeviceStream> DeviceStream::Make(int device) {
+  if (absl::Status status = CheckDevice(device); !status.ok()) return status;
+  DeviceStream stream;
+  stream.device_ = device;
+  return stream;
+}
+
+DeviceStream& DeviceStream::operator=(DeviceStream&& other) noexcept {
+  std::swap(device_, other.device_);
+  return *this;
+}
+
+void DeviceStream::Destroy() {}
+
+absl::Status DeviceStream::ToDevice(void* to, const void* from, size_t bytes) const {
+  if (absl::Status status = Write("ToDevice", to, bytes); !status.ok()) return status;
+  if (bytes > 0) std::memcpy(to, from, bytes);
+  return absl::OkStatus();
+}
+absl::Status DeviceStream::ToHost(void* to, const void* from, size_t bytes) const {
+  if (absl::Status status = Read("ToHost", from, bytes); !status.ok()) return status;
+  if (bytes > 0) std::memcpy(to, from, bytes);
+  return absl::OkStatus();
+}
+absl::Status DeviceStream::OnDevice(void* to, const void* from, size_t bytes) const {
+  if (absl::Status status = Read("OnDevice", from, bytes); !status.ok()) return status;
+  if (absl::Status status = Write("OnDevice", to, bytes); !status.ok()) return status;
+  if (bytes > 0) std::memmove(to, from, bytes);
+  return absl::OkStatus();
+}
+absl::Status DeviceStream::Zero(void* to, size_t bytes) const {
+  if (absl::Status status = Write("Zero", to, bytes); !status.ok()) return status;
+  if (bytes > 0) std::memset(to, 0, bytes);
+  return absl::OkStatus();
+}
+absl::Status DeviceStream::Wait() const { return absl::OkStatus(); }
+
+}  // namespace lockstep::kernels

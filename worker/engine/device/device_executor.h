@@ -1,0 +1,58 @@
+// Executor (worker/engine/engine.h) on a GPU: the same graph and the same plan of memory, bound to the
+// device's kernels. Weights and node sums stay on the device; batches come through pinned staging.
+//
+//   fill features() or tokens(), classes() or targets() and SetRows
+//   Gradient(weights, ...)   queues copies, forward, loss, backward
+//   stream().Wait()          before staging is filled again
+//
+// Rows, shards and bits are as Executor promises them. Not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "common/base/status.h"
+#include "kernels/cuda/runtime.h"
+#include "worker/engine/device/arena.h"
+#include "worker/engine/engine.h"
+
+namespace lockstep::engine {
+
+class DeviceExecutor {
+ public:
+  // UNIMPLEMENTED: a layer of the model, or bf16, has no kernel on a GPU yet; the message names it. `stream`
+  // outlives the executor.
+  static absl::StatusOr<std::unique_ptr<DeviceExecutor>> Make(std::shared_ptr<const Model> model,
+                                                              const v1::JobSpec& spec,
+                                                              const ExecutorOptions& options,
+                                                              DeviceArena& arena,
+                                                              const kernels::DeviceStream& stream);
+  // Of an arena, by what they are for.
+  struct Bytes {
+    int64_t activations = 0, inputs = 0, node_sums = 0;
+    int64_t total() const { return activations + inputs + node_sums; }
+  };
+  static absl::StatusOr<Bytes> BytesOf(const Model& model, const ExecutorOptions& options);
+
+  virtual ~DeviceExecutor() = default;
+  // Staging, laid out as Executor has it.
+  virtual float* features() = 0;
+  virtual int32_t* tokens() = 0;
+  virtual int32_t* classes() = 0;
+  virtual float* targets() = 0;
+  virtual void SetRows(int local_shard, int rows) = 0;
+  virtual int64_t capacity() const = 0;
+
+  // As Executor::Gradient; `weights` (flat_size) is device memory. Queued.
+  virtual absl::Status Gradient(const float* weights, int64_t step, int batch_rows) = 0;
+  // Device memory: (nodes, gradient_size). What lies between the parameters is zero and must stay so.
+  virtual float* node_sums() = 0;
+  virtual int nodes() const = 0;
+
+  // As Executor::Predict and TokenLosses; x, out, classes, losses and correct are host memory. They wait.
+  virtual absl::Status Predict(const float* weights, const float* x, int rows, float* out) = 0;
+  virtual absl::Status TokenLosses(const float* weights, const int32_t* x, const int32_t* classes, int rows,
+                                   float* losses, float* correct) = 0;
+};
+
+}  // namespace lockstep::engine

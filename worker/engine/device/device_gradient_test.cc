@@ -1,0 +1,126 @@
+// Gradients of whole models on a device: against the CPU's, and bit for bit between partitions and repeats.
+#include <cstring>
+
+#include "common/spec/spec.h"
+#include "worker/engine/device/device_rank_for_test.h"
+
+namespace lockstep::engine::device_gradient_test {
+namespace {
+
+// Of a name, so that a failure says which.
+struct Case {
+  std::string name;
+  TestJob job;
+  friend void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
+};
+
+Case Known(const TestJob::Options& options) { return {options.kind, TestJob(options)}; }
+
+Case Of(const std::string& name, const std::string& model, int features, int outputs) {
+  auto spec = ParseSpec("dataset: { path: a.idx }\nmodel: " + model, "job.yaml", "", {});
+  EXPECT_TRUE(spec.ok()) << spec.status();
+  const absl::Status status = CompleteSpec(&*spec);
+  EXPECT_TRUE(status.ok()) << status;
+  return {name, TestJob(spec->model(), features, outputs, 5, 3)};
+}
+
+std::vector<Case> Cases() {
+  return {
+      Known({"linear", 7, 2}),
+      Known({"softmax", 9, 5}),
+      Known({"smoothed", 9, 5}),
+      Known({"svm", 6, 4}),
+      Known({"autoencoder", 8, 8, {6, 3}, 0.2}),
+      Known({"relu", 20, 10, {32, 17}, 0.1, 5, 4}),
+      Known({"gelu", 12, 3, {70}}),
+      Known({"tanh", 5, 3, {8}, 0.5, 7, 2}),
+      Known({"sigmoid", 5, 2, {9}, 0, 8, 3, true}),
+      Of("cnn",
+         "{ cnn: { input_shape: [7, 6, 2], layers: [{conv: {channels: 6, kernel: 2, activation: gelu}}, "
+         "{conv: "
+         "{channels: 8, padding: 1, groups: 2, activation: relu}}, {max_pool: {}}, {conv: {channels: 4, "
+         "stride: 2, padding: 1, bias: false}}, {activation: tanh}, {dropout: {probability: 0.3}}, {linear: "
+         "{width: 7}}] } }",
+         84, 4),
+      Of("attention",
+         "{ graph: { input_shape: [5, 8], layers: [{name: qkv, linear: {width: 24}}, {name: a, attention: "
+         "{heads: 2, projections: false}}, {name: sum, inputs: [input, a], add: {}}, {name: ln, layer_norm: "
+         "{}}, {name: up, linear: {width: 12, activation: silu}}, {name: down, linear: {width: 8}}, {name: "
+         "two, inputs: [sum, down], add: {}}, {name: rms, rms_norm: {}}, {name: mean, global_average_pool: "
+         "{}}, {name: out, linear: {}}] } }",
+         40, 3)};
+}
+
+class DeviceGradient : public testing::TestWithParam<int> {
+ protected:
+  void SetUp() override {
+    if (const std::string why = kernels::WhyNoDevice(); !why.empty()) GTEST_SKIP() << why;
+  }
+  const TestJob& job() const { return TheCases()[static_cast<size_t>(GetParam())].job; }
+
+ public:
+  static const std::vector<Case>& TheCases() {
+    static const std::vector<Case> cases = Cases();
+    return cases;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Models, DeviceGradient, testing::Range(0, 11), [](const auto& of) {
+  return DeviceGradient::TheCases()[static_cast<size_t>(of.param)].name;
+});
+
+// As the collective adds the ranks' node sums.
+std::vector<float> Summed(const TestJob& job, int world) {
+  std::vector<TreeNode> nodes;
+  std::vector<std::vector<float>> sums;
+  const int64_t size = job.model->gradient_size();
+  for (int rank = 0; rank < world; ++rank) {
+    const ShardRange range = ShardsOfRank(job.shards, world, rank);
+    const std::vector<TreeNode> mine = MaximalNodes(job.shards, range);
+    const std::vector<float> out = MakeDeviceRank(job, range)->Gradient(3, job.batch_rows());
+    for (size_t n = 0; n < mine.size(); ++n) {
+      nodes.push_back(mine[n]);
+      sums.emplace_back(out.begin() + n * size, out.begin() + (n + 1) * size);
+    }
+  }
+  const TreeSchedule schedule = ScheduleFor(Root(job.shards), job.shards, nodes);
+  for (const TreeAdd& add : schedule.adds) {
+    for (int64_t i = 0; i < size; ++i) sums[add.target][i] += sums[add.source][i];
+  }
+  return sums[schedule.result];
+}
+
+TEST_P(DeviceGradient, DiffersFromTheProcessors) {
+  kernels::ExpectClose(Summed(job(), 1), job().WholeGradient(job().weights, 3), 2e-5);
+}
+
+TEST_P(DeviceGradient, BitsDependOnTheRanks) {
+  const std::vector<float> alone = Summed(job(), 1);
+  for (int world = 2; world <= (GetParam() == 10 ? 2 : 3); ++world)
+    EXPECT_EQ(Summed(job(), world), alone) << world << " ranks";
+}
+
+TEST_P(DeviceGradient, BitsDependOnTheOrderOfThreads) {
+  const auto rank = MakeDeviceRank(job(), {0, job().shards});
+  const std::vector<float> first = rank->Gradient(3, job().batch_rows());
+  const uint64_t repeats = GetParam() == 5 ? 20 : 1;  // the emulation is slow
+  for (uint64_t seed = 1; seed <= repeats; ++seed) {
+    kernels::ReorderThreads(seed);
+    const std::vector<float> again = rank->Gradient(3, job().batch_rows());
+    ASSERT_EQ(0, std::memcmp(first.data(), again.data(), first.size() * sizeof(float))) << "repeat " << seed;
+  }
+}
+
+TEST_P(DeviceGradient, PredictionDiffersFromTheProcessorsOrTakesTheNextBatchAway) {
+  const int rows = job().rows() + 2;  // two passes
+  const std::vector<float> x = kernels::Random(int64_t{rows} * job().features, -1, 1, 5);
+  std::vector<float> expected(static_cast<size_t>(rows * job().model->outputs())), out(expected.size());
+  job().MakeRank({0, job().shards})->Predict(job().weights.data(), x.data(), rows, expected.data());
+  const auto rank = MakeDeviceRank(job(), {0, job().shards});
+  const absl::Status status = rank->executor().Predict(rank->weights(), x.data(), rows, out.data());
+  ASSERT_TRUE(status.ok()) << status;
+  kernels::ExpectClose(out, expected, 1e-5);
+  EXPECT_EQ(rank->Gradient(3, job().batch_rows()), Summed(job(), 1));
+}
+
+}  // namespace
+}  // namespace lockstep::engine::device_gradient_test

@@ -1,0 +1,236 @@
+#include "worker/engine/device/device_optimizer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "kernels/cuda/flat_update.h"
+#include "kernels/cuda/launched.h"
+#include "worker/engine/optimizers/adam_rule.h"
+#include "worker/engine/optimizers/flat_optimizer.h"
+
+namespace lockstep::engine {
+namespace {
+
+using kernels::Launched;
+using kernels::ToStatus;
+using kernels::cuda::FlatPiece;
+using kernels::cuda::FlatPieces;
+using kernels::cuda::FlatSteps;
+using kernels::cuda::FlatVerdict;
+
+// An optimizer's own part: its state, and the kernel.
+class DeviceRule {
+ public:
+  virtual ~DeviceRule() = default;
+  virtual std::vector<std::string> states() const = 0;
+  virtual void Prepare(int64_t step, double learning_rate) = 0;
+  virtual Launched Update(const FlatPieces& pieces, const std::vector<Treatment>& treatments,
+                          const FlatVerdict* verdict, const float* gradient, const std::vector<float*>& state,
+                          float* weights, kernels::Stream stream) = 0;
+};
+
+class DeviceSgd final : public DeviceRule {
+ public:
+  explicit DeviceSgd(const v1::SgdSpec& spec)
+      : momentum_(static_cast<float>(spec.momentum())), nesterov_(spec.nesterov()) {}
+  std::vector<std::string> states() const override {
+    return momentum_ != 0 ? std::vector<std::string>{"momentum"} : std::vector<std::string>{};
+  }
+  void Prepare(int64_t, double learning_rate) override { rate_ = learning_rate; }
+  Launched Update(const FlatPieces& pieces, const std::vector<Treatment>& treatments,
+                  const FlatVerdict* verdict, const float* gradient, const std::vector<float*>& state,
+                  float* weights, kernels::Stream stream) override {
+    FlatSteps<kernels::SgdStep> steps;
+    for (size_t t = 0; t < treatments.size(); ++t) {
+      steps.at[t] = {static_cast<float>(rate_ * treatments[t].rate_factor), momentum_, nesterov_,
+                     static_cast<float>(treatments[t].weight_decay)};
+    }
+    return kernels::cuda::FlatSgd(pieces, steps, verdict, gradient, state.empty() ? nullptr : state[0],
+                                  weights, stream);
+  }
+
+ private:
+  const float momentum_;
+  const bool nesterov_;
+  double rate_ = 0;
+};
+
+class DeviceAdam final : public DeviceRule {
+ public:
+  explicit DeviceAdam(const AdamRule& rule) : rule_(rule) {}
+  std::vector<std::string> states() const override { return {"exp_avg", "exp_avg_sq"}; }
+  void Prepare(int64_t step, double learning_rate) override { rule_.Prepare(step, learning_rate); }
+  Launched Update(const FlatPieces& pieces, const std::vector<Treatment>& treatments,
+                  const FlatVerdict* verdict, const float* gradient, const std::vector<float*>& state,
+                  float* weights, kernels::Stream stream) override {
+    FlatSteps<kernels::AdamStep> steps;
+    for (size_t t = 0; t < treatments.size(); ++t) steps.at[t] = rule_.StepOf(treatments[t]);
+    return kernels::cuda::FlatAdam(pieces, steps, verdict, gradient, state[0], state[1], weights, stream);
+  }
+
+ private:
+  AdamRule rule_;
+};
+
+struct Chosen {
+  std::unique_ptr<DeviceRule> rule;
+  double weight_decay = 0;
+};
+
+absl::StatusOr<Chosen> Choose(const v1::OptimizerSpec& spec) {
+  switch (spec.kind_case()) {
+    case v1::OptimizerSpec::kSgd:
+      if (spec.sgd().nesterov() && spec.sgd().momentum() <= 0) {
+        return absl::InvalidArgumentError("train.optimizer.sgd: nesterov needs a momentum above 0");
+      }
+      return Chosen{std::make_unique<DeviceSgd>(spec.sgd()), spec.sgd().weight_decay()};
+    case v1::OptimizerSpec::kAdam:
+      return Chosen{std::make_unique<DeviceAdam>(AdamRule(spec.adam(), false)), spec.adam().weight_decay()};
+    case v1::OptimizerSpec::kAdamw:
+      return Chosen{std::make_unique<DeviceAdam>(AdamRule(spec.adamw(), true)), AdamWDecay(spec.adamw())};
+    default:
+      return absl::UnimplementedError(
+          "train.optimizer: on a GPU there are sgd, adam and adamw so far; train with one of them, or on "
+          "CPUs");
+  }
+}
+
+// The optimizer's pieces, as the device wants them.
+struct DevicePieces {
+  std::vector<FlatPiece> pieces;
+  std::vector<Treatment> treatments;  // of trained pieces: FlatPiece::step counts them
+};
+
+absl::StatusOr<DevicePieces> Cut(const Layout& layout) {
+  DevicePieces out;
+  for (const Piece& piece : layout.pieces) {
+    FlatPiece of;
+    of.regularized = piece.treatment.regularized ? 1 : 0;
+    of.share = static_cast<float>(piece.treatment.momentum);
+    of.kind = FlatPiece::kFrozen;
+    if (piece.treatment.kind == Treatment::kStatistic) of.kind = FlatPiece::kStatistic;
+    if (piece.treatment.kind == Treatment::kTrained) {
+      of.kind = FlatPiece::kTrained;
+      const auto known = std::find(out.treatments.begin(), out.treatments.end(), piece.treatment);
+      of.step = static_cast<int>(known - out.treatments.begin());
+      if (known == out.treatments.end()) out.treatments.push_back(piece.treatment);
+    }
+    for (int64_t at = 0; at < piece.size; at += kernels::cuda::kFlatPiece) {
+      of.offset = piece.offset + at;
+      of.size = static_cast<int>(std::min(piece.size - at, kernels::cuda::kFlatPiece));
+      out.pieces.push_back(of);
+    }
+  }
+  if (out.treatments.size() > kernels::cuda::kFlatTreatments) {
+    return absl::UnimplementedError(absl::StrCat("train.groups: ", out.treatments.size(),
+                                                 " ways to treat a parameter; a GPU's step has room for ",
+                                                 kernels::cuda::kFlatTreatments));
+  }
+  return out;
+}
+
+class FlatDeviceOptimizer final : public DeviceOptimizer {
+ public:
+  FlatDeviceOptimizer(const v1::TrainSpec& spec, const Model& model, Chosen chosen, Layout layout,
+                      DevicePieces pieces, const kernels::DeviceStream& stream)
+      : rule_(std::move(chosen.rule)),
+        trained_(std::move(layout.trained)),
+        pieces_(std::move(pieces)),
+        stream_(stream),
+        size_(model.flat_size()),
+        l1_(static_cast<float>(spec.l1())),
+        l2_(static_cast<float>(spec.l2())),
+        limits_{spec.gradient_clip().norm(), static_cast<float>(spec.gradient_clip().value())} {
+    const auto count = static_cast<int64_t>(pieces_.pieces.size());
+    at_.pieces = layout_.Add(count * int64_t{sizeof(FlatPiece)});
+    at_.squares = layout_.Add(count * int64_t{sizeof(double)});
+    at_.verdict = layout_.Add(sizeof(FlatVerdict));
+    at_.state = layout_.total();
+    for (size_t s = 0; s < rule_->states().size(); ++s) layout_.Add(size_ * int64_t{sizeof(float)});
+  }
+
+  int64_t bytes() const { return layout_.total(); }
+
+  absl::Status Bind(DeviceArena& arena) {
+    ASSIGN_OR_RETURN(memory_, arena.Take(bytes()));
+    ASSIGN_OR_RETURN(result_, kernels::PinnedBlock::Allocate(stream_.device(), sizeof(FlatVerdict)));
+    const size_t of_pieces = pieces_.pieces.size() * sizeof(FlatPiece);
+    RETURN_IF_ERROR(stream_.ToDevice(memory_ + at_.pieces, pieces_.pieces.data(), of_pieces));
+    RETURN_IF_ERROR(stream_.Zero(memory_ + at_.state, static_cast<size_t>(bytes() - at_.state)));
+    RETURN_IF_ERROR(stream_.Wait());
+    const int64_t stride = DeviceAligned(size_ * int64_t{sizeof(float)});
+    for (size_t s = 0; s < rule_->states().size(); ++s) {
+      state_.push_back(reinterpret_cast<float*>(memory_ + at_.state + static_cast<int64_t>(s) * stride));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Apply(float* gradient, float* weights, int64_t step, double learning_rate) override {
+    rule_->Prepare(step, learning_rate);
+    const FlatPieces pieces{reinterpret_cast<const FlatPiece*>(memory_ + at_.pieces),
+                            static_cast<int>(pieces_.pieces.size())};
+    auto* const squares = reinterpret_cast<double*>(memory_ + at_.squares);
+    auto* const verdict = reinterpret_cast<FlatVerdict*>(memory_ + at_.verdict);
+    const kernels::Stream on = stream_.get();
+    RETURN_IF_ERROR(
+        ToStatus(kernels::cuda::FlatRegularize(pieces, l1_, l2_, weights, gradient, squares, on)));
+    RETURN_IF_ERROR(ToStatus(kernels::cuda::FlatClip(pieces, squares, limits_, verdict, on)));
+    RETURN_IF_ERROR(
+        ToStatus(rule_->Update(pieces, pieces_.treatments, verdict, gradient, state_, weights, on)));
+    return stream_.ToHost(result_.data(), verdict, sizeof(FlatVerdict));
+  }
+
+  float norm() const override { return static_cast<const FlatVerdict*>(result_.data())->norm; }
+
+  std::vector<Optimizer::State> state() override {
+    std::vector<Optimizer::State> out;
+    const std::vector<std::string> names = rule_->states();
+    for (size_t s = 0; s < names.size(); ++s) out.push_back({names[s], state_[s], trained_});
+    return out;
+  }
+
+ private:
+  const std::unique_ptr<DeviceRule> rule_;
+  const std::vector<int> trained_;
+  const DevicePieces pieces_;
+  const kernels::DeviceStream& stream_;
+  const int64_t size_;
+  const float l1_, l2_;
+  const kernels::cuda::FlatLimits limits_;
+  DeviceLayout layout_;
+  struct {
+    int64_t pieces, squares, verdict, state;
+  } at_;
+  char* memory_ = nullptr;
+  kernels::PinnedBlock result_;
+  std::vector<float*> state_;
+};
+
+absl::StatusOr<std::unique_ptr<FlatDeviceOptimizer>> MakeUnbound(const v1::TrainSpec& spec,
+                                                                 const Model& model,
+                                                                 const kernels::DeviceStream& stream) {
+  ASSIGN_OR_RETURN(const std::vector<ParameterSettings> settings, SettingsOf(spec, model));
+  ASSIGN_OR_RETURN(Chosen chosen, Choose(spec.optimizer()));
+  Layout layout = LayoutOf(model, settings, chosen.weight_decay);
+  ASSIGN_OR_RETURN(DevicePieces pieces, Cut(layout));
+  return std::make_unique<FlatDeviceOptimizer>(spec, model, std::move(chosen), std::move(layout),
+                                               std::move(pieces), stream);
+}
+
+}  // namespace
+
+absl::StatusOr<int64_t> DeviceOptimizer::BytesOf(const v1::TrainSpec& spec, const Model& model) {
+  const kernels::DeviceStream none;
+  ASSIGN_OR_RETURN(const auto optimizer, MakeUnbound(spec, model, none));
+  return optimizer->bytes();
+}
+
+absl::StatusOr<std::unique_ptr<DeviceOptimizer>> DeviceOptimizer::Make(const v1::TrainSpec& spec,
+                                                                       const Model& model, DeviceArena& arena,
+                                                                       const kernels::DeviceStream& stream) {
+  ASSIGN_OR_RETURN(auto optimizer, MakeUnbound(spec, model, stream));
+  RETURN_IF_ERROR(optimizer->Bind(arena));
+  return optimizer;
+}
+
+}  // namespace lockstep::engine
