@@ -29,6 +29,11 @@ bool AllEnded(const JobRecord& job) {
                      [](const Member& member) { return HasEnded(member.state); });
 }
 
+void Reached(JobRecord* job, int64_t generation, int64_t step) {
+  job->best_step = std::max(job->best_step, step);
+  if (generation == job->stored.job.generation()) job->reached = std::max(job->reached, step);
+}
+
 }  // namespace
 
 JobRecord* AgentReports::Holding(const std::string& id, int64_t generation) {
@@ -76,7 +81,7 @@ void AgentReports::Status(const std::string& worker_name, const v1::AssignmentSt
     }
     return;
   }
-  job->best_step = std::max(job->best_step, status.step());
+  Reached(job, status.generation(), status.step());
   member->heard = std::max(member->heard, status.generation());
   if (ended) return Ended(job, member, status);
   member->gone.clear();  // an earlier process of this device may have ended in an earlier generation
@@ -233,7 +238,7 @@ void AgentReports::Progress(const std::string& worker, const v1::Progress& progr
   }
   job = ledger_->EditJob(progress.job_id());
   v1::Job& stored = job->stored.job;
-  job->best_step = std::max(job->best_step, progress.progress().step());
+  Reached(job, progress.generation(), progress.progress().step());
   const auto is_his = [&](const Member& member) { return member.worker == worker; };
   const bool known = std::any_of(job->members.begin(), job->members.end(), is_his) ||
                      std::any_of(job->leaving.begin(), job->leaving.end(), is_his);

@@ -136,6 +136,7 @@ void Generations::TakeMembers(JobRecord* job) {
   stored.clear_members();
   job->rendezvous_sent = false;
   job->best_before = job->best_step;
+  job->reached = 0;
   job->interrupted_at = absl::InfiniteFuture();
   job->deadline = ledger_->now() + ledger_->options().start_timeout;
   for (size_t rank = 0; rank < job->members.size(); ++rank) {

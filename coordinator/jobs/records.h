@@ -69,9 +69,11 @@ struct JobRecord {
   bool stepped = false;       // somebody made a step since Start
   int64_t best_step = 0;      // furthest step heard of
   int64_t best_before = 0;    // then, when the generation was made
-  int failures = 0;           // in a row, without a step beyond failed_step
-  int64_t failed_step = -1;
-  int64_t failed_generation = 0;                       // the last one that counted as a failure
+  int64_t reached = 0;        // furthest step heard of in this generation
+  int failures = 0;  // since a step beyond failed_step; not those that got further than the one before
+  int64_t failed_step = -1;       // best_step at the last of them
+  int64_t failed_at = -1;         // reached, then: less than failed_step where steps are done again
+  int64_t failed_generation = 0;  // the last one that counted as a failure
   absl::Time interrupted_at = absl::InfiniteFuture();  // a lost peer was reported
   std::string interruption;                            // by whom, and what it said
   std::set<Slot> avoid;                                // devices that cannot serve this job

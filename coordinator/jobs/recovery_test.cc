@@ -171,6 +171,27 @@ TEST_F(RecoveryTest, FailuresInARowEndTheJobAndProgressStartsTheCountAnew) {
   EXPECT_EQ(failed.generation(), 5);
 }
 
+// After a restore the steps are done again: what fails there, but further on each time, is not stuck.
+TEST_F(RecoveryTest, FailuresThatGetFurtherThroughOldStepsDoNotEndTheJob) {
+  options_.failures_in_a_row = 2;
+  RestartController();
+  FakeAgent agent(controller_.get(), "w9", 1);
+  agent.Join();
+  job_ = SubmitId(Spec());
+  v1::Assignment assignment = agent.Run();
+  agent.Progress(assignment, 1000);
+  agent.Report(Killed(assignment));
+  for (const int64_t step : {100, 200, 300, 400, 500}) {
+    assignment = agent.Run();
+    agent.Progress(assignment, step);
+    agent.Report(Killed(assignment));
+  }
+  assignment = agent.Run();  // four would have been too many
+  agent.Progress(assignment, 450);
+  agent.Report(Killed(assignment));  // and now it has come less far than the one before
+  EXPECT_THAT(WaitState(job_, v1::JOB_STATE_FAILED).reason(), HasSubstr("gave up after 3 failures"));
+}
+
 TEST_F(RecoveryTest, AWorkerThatFailsThriceWithinAnHourGetsNoMoreWork) {
   Run(1);
   const auto cordoned = [&] {

@@ -21,6 +21,15 @@ bool HoldsDevices(v1::JobState state) {
          state == v1::JOB_STATE_RECOVERING;
 }
 
+// What failed before the present generation, if that failed. One that fails further on than the last did
+// takes its place: after a restore steps are done again, and who is disturbed there again and again still
+// arrives.
+int EarlierFailures(const JobRecord& job, bool counted) {
+  if (job.best_step > job.failed_step) return 0;
+  const bool replaces = counted || job.reached > job.failed_at;
+  return job.failures - (replaces ? std::min(job.failures, 1) : 0);
+}
+
 }  // namespace
 
 void Supervisor::ReviewAll() { Review({ledger_->holding().begin(), ledger_->holding().end()}); }
@@ -67,7 +76,7 @@ SupervisedJob Supervisor::Describe(const JobRecord& job) const {
   view.growing = job.growing();
   view.told = job.told;
   const bool counted = job.failed_generation == generation && job.failures > 0;
-  view.failures = job.best_step > job.failed_step ? 0 : job.failures - (counted ? 1 : 0);
+  view.failures = EarlierFailures(job, counted);
   view.most_failures = ledger_->options().failures_in_a_row;
   const bool late = now >= job.deadline && !job.adopting && !job.broken &&
                     job.stop == v1::Stop::MODE_UNSPECIFIED && job.state() != v1::JOB_STATE_STARTING;
@@ -141,12 +150,13 @@ void Supervisor::CountFailure(JobRecord* job) {
   const int64_t generation = job->stored.job.generation();
   if (job->failed_generation == generation && job->failures > 0) return;  // one more of the same breakdown
   job->failed_generation = generation;
-  job->failures = job->best_step > job->failed_step ? 1 : job->failures + 1;
+  job->failures = EarlierFailures(*job, false) + 1;
   job->failed_step = std::max(job->failed_step, job->best_step);
+  job->failed_at = job->reached;
 }
 
-// Not those of a job that made no step since its last failure: it would take one worker after another with
-// it.
+// Not those of a job that made no step since its last failure: it would take one worker after another
+// with it.
 void Supervisor::CountNodeFailures(const JobRecord& job, const std::vector<int>& lost) {
   const bool again = job.failed_generation == job.stored.job.generation()
                          ? job.failures > 1
