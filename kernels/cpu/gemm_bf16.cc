@@ -24,10 +24,6 @@ inline void StorePairs(float* out, __mmask16 mask, __m512 x, __m512 y) {
   _mm512_mask_storeu_ps(out, mask, _mm512_castsi512_ps(words));
 }
 
-inline __mmask16 Lanes(int64_t count) {
-  return count >= 16 ? 0xffff : count <= 0 ? 0 : static_cast<__mmask16>((1u << count) - 1);
-}
-
 struct PackBf16 {
   static int64_t Steps(int64_t k) { return (k + 1) / 2; }
 

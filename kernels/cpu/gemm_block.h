@@ -13,6 +13,7 @@ namespace {
 constexpr int64_t kDepth = 256;  // steps of k in a block
 constexpr int64_t kColumns = 512 / kTileColumns * kTileColumns;
 constexpr int64_t kRows = 144 / kTileRows * kTileRows;
+constexpr int64_t kPackedRows = 4;  // even, for pairs
 static_assert(kDepth * (kColumns + kRows) <= kGemmScratch);
 
 template <class Arithmetic, class Packing>
@@ -25,14 +26,19 @@ void GemmBlocks(const GemmArguments& g, float* scratch) {
     for (int64_t p = 0; p < g.k; p += kBlock) {
       const int64_t k = Smaller(kBlock, g.k - p);
       const int64_t steps = Packing::Steps(k);
-      for (int64_t jr = 0; jr < n; jr += kTileColumns) {
-        const int64_t width = Smaller(kTileColumns, n - jr);
-        if (g.b_transposed) {
-          Packing::template Across<kTileColumns>(k, width, g.b + (j + jr) * g.ldb + p, g.ldb,
-                                                 packed_b + jr * steps);
-        } else {
-          Packing::template Along<kTileColumns>(k, width, g.b + p * g.ldb + j + jr, g.ldb,
-                                                packed_b + jr * steps);
+      if (g.b_transposed) {
+        for (int64_t jr = 0; jr < n; jr += kTileColumns) {
+          Packing::template Across<kTileColumns>(k, Smaller(kTileColumns, n - jr), g.b + (j + jr) * g.ldb + p,
+                                                 g.ldb, packed_b + jr * steps);
+        }
+      } else {
+        // A few rows of all panels at a time: memory is read in longer runs.
+        for (int64_t q = 0; q < k; q += kPackedRows) {
+          for (int64_t jr = 0; jr < n; jr += kTileColumns) {
+            Packing::template Along<kTileColumns>(Smaller(kPackedRows, k - q), Smaller(kTileColumns, n - jr),
+                                                  g.b + (p + q) * g.ldb + j + jr, g.ldb,
+                                                  packed_b + jr * steps + Packing::Steps(q) * kTileColumns);
+          }
         }
       }
       for (int64_t i = 0; i < g.m; i += kRows) {

@@ -7,12 +7,49 @@
 
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/vector.h"
+#if defined(__AVX512F__)
+#include "kernels/cpu/transpose16.h"
+#endif
 
 namespace lockstep::kernels::cpu::LOCKSTEP_ISA {
 namespace {
 
 inline int64_t Smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
+#if defined(__AVX512F__)
+template <int kWidth>
+inline void PackAlong(int64_t k, int64_t width, const float* in, int64_t ld, float* out) {
+  for (int64_t p = 0; p < k; ++p, in += ld, out += kWidth) {
+    for (int i = 0; i < kWidth; i += 16) {
+      _mm512_mask_storeu_ps(out + i, Lanes(kWidth - i), _mm512_maskz_loadu_ps(Lanes(width - i), in + i));
+    }
+  }
+}
+
+template <int kWidth>
+inline void PackAcross(int64_t k, int64_t width, const float* in, int64_t ld, float* out) {
+  for (int i = 0; i < kWidth; i += 16) {
+    const int64_t rows = width - i < 16 ? width - i : 16;
+    for (int64_t p = 0; p < k; p += 16) {
+      const __mmask16 mask = Lanes(k - p);
+      const float* from = in + i * ld + p;
+      __m512i block[16];
+#pragma GCC unroll 16
+      for (int r = 0; r < 16; ++r) {
+        block[r] = r < rows ? _mm512_castps_si512(_mm512_maskz_loadu_ps(mask, from + r * ld))
+                            : _mm512_setzero_si512();
+      }
+      Transpose16(block);
+      float* to = out + p * kWidth + i;
+#pragma GCC unroll 16
+      for (int q = 0; q < 16; ++q) {
+        if (q < k - p)
+          _mm512_mask_storeu_ps(to + q * kWidth, Lanes(kWidth - i), _mm512_castsi512_ps(block[q]));
+      }
+    }
+  }
+}
+#else
 template <int kWidth>
 inline void PackAlong(int64_t k, int64_t width, const float* in, int64_t ld, float* out) {
   if (width == kWidth) {
@@ -52,6 +89,8 @@ inline void PackAcross(int64_t k, int64_t width, const float* in, int64_t ld, fl
     for (int64_t p = 0; p < k; ++p) out[p * kWidth + i] = i < width ? in[i * ld + p] : 0.0f;
   }
 }
+
+#endif
 
 struct PackFp32 {
   static int64_t Steps(int64_t k) { return k; }  // of a panel

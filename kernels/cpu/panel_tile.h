@@ -27,6 +27,31 @@ inline void Clear(Tile& tile) {
   for (int i = 0; i < kTileRows; ++i) tile.at[i][0] = tile.at[i][1] = Splat(0.0f);
 }
 
+// `tile` = `k` steps of the panels, summed from zero; then, unless `left` is null, *left + that.
+template <class Arithmetic>
+inline void Product(int64_t k, const float* a, const float* b, const Tile* left, Tile& tile) {
+  Tile sum;
+  Clear(sum);
+  for (int64_t p = 0; p < k; ++p, a += kTileRows, b += kTileColumns) {
+    const Vector first = Load(b), second = Load(b + kLanes);
+#pragma GCC unroll 12
+    for (int i = 0; i < kTileRows; ++i) {
+      const Vector value = Splat(a[i]);
+      sum.at[i][0] = Arithmetic::MultiplyAdd(value, first, sum.at[i][0]);
+      sum.at[i][1] = Arithmetic::MultiplyAdd(value, second, sum.at[i][1]);
+    }
+  }
+  if (left == nullptr) {
+    tile = sum;
+    return;
+  }
+#pragma GCC unroll 12
+  for (int i = 0; i < kTileRows; ++i) {
+    tile.at[i][0] = Add(left->at[i][0], sum.at[i][0]);
+    tile.at[i][1] = Add(left->at[i][1], sum.at[i][1]);
+  }
+}
+
 // Multiply-adds `k` steps of the panels to `tile`.
 template <class Arithmetic>
 inline void Accumulate(int64_t k, const float* a, const float* b, Tile& tile) {

@@ -88,16 +88,25 @@ void OuterProductTiles(const ShardTree& tree, const OuterProduct& product, float
             int depth = 0;
             for (unsigned leaf = 1; shard < tree.node_end[node]; ++shard, ++leaf) {
               const int64_t k = Packing::Steps(tree.count(shard));
-              Tile sum;
-              Clear(sum);
-              Accumulate<Arithmetic>(k, a, b, sum);
+              const bool joins = leaf % 2 == 0;
+              Tile& sum = stack[joins ? depth - 1 : depth];  // of the subtree that ends here
+              if (product.add.order == nullptr) {
+                Product<Arithmetic>(k, a, b, joins ? &sum : nullptr, sum);
+              } else {
+                Tile leaf_sum;
+                Product<Arithmetic>(k, a, b, nullptr, leaf_sum);
+                AddLeafRows(tree, shard, product.add, i + ir, rows, j + jr, columns, leaf_sum);
+                if (joins) AddTiles(sum, leaf_sum);
+                sum = leaf_sum;
+              }
               a += k * kTileRows;
               b += k * kTileColumns;
-              if (product.add.order != nullptr) {
-                AddLeafRows(tree, shard, product.add, i + ir, rows, j + jr, columns, sum);
+              if (!joins) ++depth;
+              for (unsigned count = leaf / 2; joins && count % 2 == 0; count /= 2, --depth) {
+                Tile right = stack[depth - 1];
+                AddTiles(stack[depth - 2], right);
+                stack[depth - 2] = right;
               }
-              for (unsigned count = leaf; count % 2 == 0; count /= 2) AddTiles(stack[--depth], sum);
-              stack[depth++] = sum;
             }
             for (; depth > 1; --depth) {
               Tile sum = stack[depth - 1];
