@@ -7,7 +7,8 @@
 // then add, on processors without FMA), whatever its row, its tile, or how m and n are cut: so a row's bits
 // do not depend on the rows beside it, and callers may share the work by rows or by columns as they like. In
 // bf16 the operands are rounded to bfloat16 (nearest even) while they are packed; the chain then runs over
-// pairs (k, k + 1), as VDPBF16PS adds them, in float32.
+// pairs (k, k + 1), as VDPBF16PS adds them, in float32, or on processors with AMX over 16 such pairs, as
+// TDPBF16PS does.
 //
 // Packed and tiled after Goto & van de Geijn (2008), "Anatomy of high-performance matrix multiplication".
 #pragma once
@@ -40,6 +41,8 @@ void Gemm(GemmType type, const GemmArguments& arguments, float* scratch);
 
 // Does this processor multiply bf16 natively (AVX512_BF16)? Gemm of kBf16 needs it.
 bool HasBf16();
+// And in tiles (AMX_BF16), with the system's leave to use their registers?
+bool HasAmx();
 
 // out (columns, rows) = in (rows, columns) transposed; both dense.
 void Transpose(int64_t rows, int64_t columns, const float* in, float* out);

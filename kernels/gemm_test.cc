@@ -15,8 +15,8 @@ struct Shape {
 };
 
 // Every edge of the tiles, and more than one block of each dimension.
-constexpr Shape kShapes[] = {{1, 1, 1},    {7, 13, 5},    {12, 32, 8},   {13, 33, 257},
-                             {64, 10, 64}, {150, 70, 31}, {5, 530, 300}, {25, 66, 515}};
+constexpr Shape kShapes[] = {{1, 1, 1},     {7, 13, 5},    {12, 32, 8},   {13, 33, 257}, {64, 10, 64},
+                             {150, 70, 31}, {5, 530, 300}, {25, 66, 515}, {64, 64, 64}};
 
 struct Operands {
   Operands(const Shape& s, bool transposed, bool add)
@@ -35,13 +35,6 @@ struct Operands {
   GemmArguments arguments;
 };
 
-// bfloat16, nearest even.
-float Rounded(float x) {
-  uint32_t bits = __builtin_bit_cast(uint32_t, x);
-  bits += 0x7fffu + ((bits >> 16) & 1u);
-  return __builtin_bit_cast(float, bits & 0xffff0000u);
-}
-
 void Check(GemmType type, double tolerance) {
   for (const Shape& s : kShapes) {
     for (const bool transposed : {false, true}) {
@@ -54,8 +47,8 @@ void Check(GemmType type, double tolerance) {
             double expected = add ? before[i * s.n + j] : 0;
             for (int l = 0; l < s.k; ++l) {
               const float left = o.a[i * s.k + l], right = o.B(l, j);
-              expected +=
-                  type == GemmType::kBf16 ? double{Rounded(left)} * Rounded(right) : double{left} * right;
+              expected += type == GemmType::kBf16 ? double{RoundedToBf16(left)} * RoundedToBf16(right)
+                                                  : double{left} * right;
             }
             ASSERT_NEAR(o.c[i * s.n + j], expected, tolerance)
                 << s.m << "x" << s.n << "x" << s.k << (transposed ? " transposed" : "") << " at " << i << ", "

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "common/numerics/reduction_tree.h"
@@ -13,7 +14,11 @@ namespace {
 
 struct Case {
   int shards, rows_per_shard, m, n;
+  GemmType type = GemmType::kFp32;
 };
+
+// As the product reads it.
+float Operand(GemmType type, float x) { return type == GemmType::kBf16 ? RoundedToBf16(x) : x; }
 
 // The local part of a job: its nodes, as ShardTree wants them.
 struct Local {
@@ -30,6 +35,10 @@ struct Local {
 
 class ShardOuterTest : public testing::TestWithParam<Case> {
  protected:
+  void SetUp() override {
+    if (GetParam().type == GemmType::kBf16 && !cpu::HasBf16())
+      GTEST_SKIP() << "this processor has no AVX512_BF16";
+  }
   ShardOuterTest() : rows(GetParam().shards, GetParam().rows_per_shard) {
     const Case& c = GetParam();
     if (c.shards > 1) rows[c.shards - 1] = 0;  // a partial batch
@@ -43,10 +52,10 @@ class ShardOuterTest : public testing::TestWithParam<Case> {
     const Case& c = GetParam();
     std::vector<float> scratch(OuterProductScratch(int64_t{c.shards} * c.rows_per_shard));
     OuterProduct product = {c.m, c.n, left, c.m, right, c.n, out, stride, 0, c.m / 3, 0, c.n, {}};
-    cpu::ShardOuterProduct(GemmType::kFp32, tree, product, scratch.data());
+    cpu::ShardOuterProduct(c.type, tree, product, scratch.data());
     product.row_begin = c.m / 3;
     product.row_end = c.m;
-    cpu::ShardOuterProduct(GemmType::kFp32, tree, product, scratch.data());
+    cpu::ShardOuterProduct(c.type, tree, product, scratch.data());
   }
   std::vector<float> Whole() const {
     const Case& c = GetParam();
@@ -58,10 +67,13 @@ class ShardOuterTest : public testing::TestWithParam<Case> {
   std::vector<int> rows;
   std::vector<float> a, b;
 };
-INSTANTIATE_TEST_SUITE_P(Shapes, ShardOuterTest,
-                         testing::Values(Case{8, 8, 128, 64}, Case{8, 8, 10, 64}, Case{5, 7, 9, 13},
-                                         Case{7, 3, 5, 33}, Case{13, 4, 6, 100}, Case{1, 64, 17, 79},
-                                         Case{2, 1, 1, 1}, Case{16, 2, 3, 16}));
+INSTANTIATE_TEST_SUITE_P(
+    Shapes, ShardOuterTest,
+    testing::Values(Case{8, 8, 128, 64}, Case{8, 8, 10, 64}, Case{5, 7, 9, 13}, Case{7, 3, 5, 33},
+                    Case{13, 4, 6, 100}, Case{1, 64, 17, 79}, Case{2, 1, 1, 1}, Case{16, 2, 3, 16},
+                    Case{8, 8, 128, 64, GemmType::kBf16}, Case{5, 7, 9, 13, GemmType::kBf16},
+                    Case{4, 64, 130, 70, GemmType::kBf16}, Case{5, 33, 31, 97, GemmType::kBf16},
+                    Case{3, 45, 100, 600, GemmType::kBf16}));
 
 TEST_P(ShardOuterTest, DiffersFromFloat64) {
   const Case& c = GetParam();
@@ -71,7 +83,7 @@ TEST_P(ShardOuterTest, DiffersFromFloat64) {
       double expected = 0;
       for (int s = 0; s < c.shards; ++s) {
         for (int r = s * c.rows_per_shard; r < s * c.rows_per_shard + rows[s]; ++r) {
-          expected += double{a[r * c.m + i]} * b[r * c.n + j];
+          expected += double{Operand(c.type, a[r * c.m + i])} * Operand(c.type, b[r * c.n + j]);
         }
       }
       ASSERT_NEAR(out[i * c.n + j], expected, 1e-5);
@@ -119,28 +131,51 @@ TEST_P(ShardOuterTest, ColumnSumDiffersFromFloat64) {
 }
 
 // The sparse rows that a tied embedding adds: to each leaf, after its products.
-TEST(ShardOuter, LeafRowIsAddedToAnotherRow) {
+void CheckLeafRows(GemmType type, int positions) {
   const std::vector<int> rows = {3, 2}, ends = {2};
-  const ShardTree tree = {3, rows.data(), 1, ends.data()};
-  const int m = 41, n = 19;
-  const std::vector<float> a = Random(6 * m, -1, 1, 1), b = Random(6 * n, -1, 1, 2),
-                           values = Random(6 * n, -1, 1, 3);
-  const std::vector<int32_t> tokens = {40, 0, 40, 13, 13, 7};
-  const std::vector<int32_t> order = {1, 0, 2, 3, 4, 5};
-  std::vector<float> out(m * n), scratch(OuterProductScratch(6));
+  const ShardTree tree = {3, rows.data(), 1, ends.data(), positions};
+  const int m = 41, n = 19, all = 6 * positions;
+  const std::vector<float> a = Random(all * m, -1, 1, 1), b = Random(all * n, -1, 1, 2),
+                           values = Random(all * n, -1, 1, 3);
+  const std::vector<int32_t> some = {40, 0, 40, 13, 13, 7};
+  std::vector<int32_t> tokens, order;
+  for (int r = 0; r < all; ++r) {
+    tokens.push_back(some[r % some.size()]);
+    order.push_back(r);
+  }
+  for (const auto& begin : {order.begin(), order.begin() + 3 * positions}) {
+    std::stable_sort(begin, begin + 3 * positions,
+                     [&](int left, int right) { return tokens[left] < tokens[right]; });
+  }
+  // Only real rows are in a shard's order.
+  std::vector<int32_t> real = order;
+  std::copy_if(order.begin() + 3 * positions, order.end(), real.begin() + 3 * positions,
+               [&](int r) { return r < 5 * positions; });
+  std::vector<float> out(m * n), scratch(OuterProductScratch(all));
   OuterProduct product = {m, n, a.data(), m, b.data(), n, out.data(), 0, 0, m, 0, n, {}};
-  product.add = {tokens.data(), order.data(), values.data(), n};
-  cpu::ShardOuterProduct(GemmType::kFp32, tree, product, scratch.data());
+  product.add = {tokens.data(), real.data(), values.data(), n};
+  cpu::ShardOuterProduct(type, tree, product, scratch.data());
   for (int i = 0; i < m; ++i) {
     for (int j = 0; j < n; ++j) {
       double expected = 0;
-      for (const int r : {0, 1, 2, 3, 4}) {
-        expected += double{a[r * m + i]} * b[r * n + j];
+      for (int r = 0; r < 5 * positions; ++r) {
+        expected += double{Operand(type, a[r * m + i])} * Operand(type, b[r * n + j]);
         if (tokens[r] == i) expected += values[r * n + j];
       }
-      ASSERT_NEAR(out[i * n + j], expected, 1e-5) << i << ", " << j;
+      ASSERT_NEAR(out[i * n + j], expected, 1e-5 * positions) << i << ", " << j;
     }
   }
+}
+
+TEST(ShardOuter, LeafRowIsAddedToAnotherRow) {
+  CheckLeafRows(GemmType::kFp32, 1);
+  CheckLeafRows(GemmType::kFp32, 12);
+}
+
+TEST(ShardOuter, Bf16LeafRowIsAddedToAnotherRow) {
+  if (!cpu::HasBf16()) GTEST_SKIP() << "this processor has no AVX512_BF16";
+  CheckLeafRows(GemmType::kBf16, 1);
+  CheckLeafRows(GemmType::kBf16, 12);
 }
 
 TEST(Transpose, MovesAnElementToTheWrongPlace) {

@@ -17,4 +17,11 @@ inline std::vector<float> Random(int64_t count, float low, float high, uint64_t 
   return out;
 }
 
+// bfloat16, nearest even.
+inline float RoundedToBf16(float x) {
+  uint32_t bits = __builtin_bit_cast(uint32_t, x);
+  bits += 0x7fffu + ((bits >> 16) & 1u);
+  return __builtin_bit_cast(float, bits & 0xffff0000u);
+}
+
 }  // namespace lockstep::kernels

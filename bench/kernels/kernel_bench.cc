@@ -35,7 +35,8 @@ BENCHMARK(Gemm)
     ->Args({256, 3072, 768, 1, 0})
     ->Args({256, 768, 3072, 0, 0})
     ->Args({256, 3072, 768, 1, 1})
-    ->Args({256, 768, 3072, 0, 1});
+    ->Args({256, 768, 3072, 0, 1})
+    ->Args({256, 768, 768, 1, 1});
 
 void Transpose(benchmark::State& state) {
   const int64_t rows = state.range(0), columns = state.range(1);

@@ -61,11 +61,15 @@ void TreeAddInto(int64_t count, const float* source, float* target) {
   LOCKSTEP_PICK(TreeAddInto)(count, source, target);
 }
 void Gemm(GemmType type, const GemmArguments& arguments, float* scratch) {
-  if (type == GemmType::kBf16) return bf16::Gemm(arguments, scratch);
+  if (type == GemmType::kBf16) return (HasAmx() ? amx::Gemm : bf16::Gemm)(arguments, scratch);
   LOCKSTEP_PICK(GemmFp32)(arguments, scratch);
 }
 void ShardOuterProduct(GemmType type, const ShardTree& tree, const OuterProduct& product, float* scratch) {
-  if (type == GemmType::kBf16) return bf16::ShardOuterProduct(tree, product, scratch);
+  if (type == GemmType::kBf16) {
+    // A shard fills tiles of 32 rows, or it does not: the same for all ranks and batches.
+    const bool fills = int64_t{tree.rows_per_shard} * tree.positions >= 32;
+    return (fills && HasAmx() ? amx::ShardOuterProduct : bf16::ShardOuterProduct)(tree, product, scratch);
+  }
   LOCKSTEP_PICK(ShardOuterProductFp32)(tree, product, scratch);
 }
 void ShardColumnSum(const ShardTree& tree, int64_t begin, int64_t end, const float* b, int64_t ldb,

@@ -2,6 +2,8 @@
 #include <dnnl.h>
 #include <gnu/libc-version.h>
 #include <pmmintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <xmmintrin.h>
 
 #include "absl/strings/str_cat.h"
@@ -33,6 +35,15 @@ bool HasBf16() {
   return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
 }
 
+bool HasAmx() {
+  static const bool granted = [] {
+    constexpr int kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+    return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_amx) == dnnl_cpu_isa_avx512_core_amx &&
+           ::syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  }();
+  return granted;
+}
+
 std::string InstructionSet() {
   switch (dnnl_get_effective_cpu_isa()) {
     case dnnl_cpu_isa_sse41:
@@ -50,7 +61,7 @@ std::string InstructionSet() {
     case dnnl_cpu_isa_avx512_core_bf16:
       return "avx512_core_bf16";
     case dnnl_cpu_isa_avx512_core_amx:
-      return "avx512_core_amx";
+      return HasAmx() ? "avx512_core_amx" : "avx512_core_bf16";
     default:
       return absl::StrCat("isa_", static_cast<int>(dnnl_get_effective_cpu_isa()));
   }

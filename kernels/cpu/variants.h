@@ -79,6 +79,12 @@ LOCKSTEP_VARIANTS(v1)
 LOCKSTEP_VARIANTS(v3)
 LOCKSTEP_VARIANTS(v4)
 
+// kernels/cpu/gemm_amx.cc
+namespace amx {
+void Gemm(const GemmArguments& arguments, float* scratch);
+void ShardOuterProduct(const ShardTree& tree, const OuterProduct& product, float* scratch);
+}  // namespace amx
+
 // kernels/cpu/gemm_bf16.cc
 namespace bf16 {
 void Gemm(const GemmArguments& arguments, float* scratch);
