@@ -146,6 +146,7 @@ void AgentReports::Ended(JobRecord* job, Member* member, const v1::AssignmentSta
       if (AllEnded(*job)) generations_->Stopped(ledger_->EditJob(id));
       return;
     case v1::ASSIGNMENT_STATE_FAILED:
+      if (status.unfit()) break;
       if (job->stepped && !member->holds_state) break;  // a newcomer: its device cannot serve this job
       if (ledger_->FindWorker(member->worker)->state == v1::WORKER_STATE_DRAINING) break;
       spdlog::warn("job {} generation {}: {}", id, status.generation(),

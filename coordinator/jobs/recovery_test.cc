@@ -273,6 +273,21 @@ TEST_F(RecoveryTest, ADeviceWhoseTrainerCannotServeTheJobIsAvoided) {
   EXPECT_EQ(fourth.NextAssignment().generation(), 3) << "the next try skips w3";
 }
 
+TEST_F(RecoveryTest, AJobOnADeviceWhereNoTrainerLivesGoesElsewhere) {
+  FakeAgent only(controller_.get(), "w8", 1);
+  only.Join();
+  job_ = SubmitId(Spec());
+  auto refusal = FakeAgent::StatusOf(only.NextAssignment(), v1::ASSIGNMENT_STATE_FAILED);
+  refusal.set_message("slot cpu:0 is broken");
+  refusal.set_unfit(true);
+  only.Report(refusal);
+  WaitState(job_, v1::JOB_STATE_QUEUED);
+  FakeAgent another(controller_.get(), "w9", 1);
+  another.Join();
+  another.Run();
+  WaitState(job_, v1::JOB_STATE_RUNNING);
+}
+
 TEST_F(RecoveryTest, ACoordinatorRestartInTheMiddleOfARecoveryLosesNoState) {
   Run(2);
   second_.Report(Killed(two_));

@@ -452,6 +452,22 @@ TEST_F(AgentTest, TrainersThatCannotLiveEndTheAgentWithTheirLastWords) {
   EXPECT_THAT(std::string(result.message()), HasSubstr("libmissing.so: no such file"));
 }
 
+TEST_F(AgentTest, WhoKillsTrainersThatWereReadyDoesNotBreakTheSlot) {
+  Agent::Options options = Options();
+  options.slot.quick_deaths = 1;
+  auto agent = Start(options);
+  ASSERT_TRUE(AwaitRegistration().has_value());  // so that it was ready
+  const std::vector<pid_t> before = ChildrenOf(::getpid());
+  ASSERT_EQ(before.size(), 1u);
+  ::kill(before[0], SIGKILL);
+  EXPECT_TRUE(Eventually([&] {
+    const std::vector<pid_t> now = ChildrenOf(::getpid());
+    return now.size() == 1 && now != before;
+  }));
+  Assign(Order("succeed"));
+  EXPECT_TRUE(coordinator_->AwaitState(v1::ASSIGNMENT_STATE_SUCCEEDED).has_value());
+}
+
 TEST_F(AgentTest, MissingTrainerProgramEndsTheAgentWithItsPath) {
   Agent::Options options = Options();
   options.slot.trainer.program = "/no/such/trainer";

@@ -287,10 +287,9 @@ void Slot::OnExit(ExitStatus exit) {
 void Slot::OnIdleDeath(ExitStatus exit) {
   LogWarning("idle trainer died",
              {{"device", device_}, {"end", exit.ToString()}, {"last", tail_.empty() ? "" : tail_.back()}});
-  if (absl::Now() - trainer_started_ >= options_.quick_death) {
-    quick_deaths_ = 0;
-    restart_backoff_.Reset();
-  }
+  const bool lived = absl::Now() - trainer_started_ >= options_.quick_death;
+  if (lived) restart_backoff_.Reset();
+  if (lived || warm_) quick_deaths_ = 0;  // whatever ended it, trainers can live here
   if (++quick_deaths_ < options_.quick_deaths) return StartTrainerAfter(restart_backoff_.Next());
 
   broken_ = true;
@@ -331,6 +330,7 @@ void Slot::Assign(v1::Assignment assignment) {
   refusal.set_rank(assignment.rank());
   refusal.set_device(device_);
   refusal.set_state(v1::ASSIGNMENT_STATE_FAILED);
+  refusal.set_unfit(!taken);
   refusal.set_message(taken ? absl::StrCat(device_, " works for job ", order_->job_id(), " generation ",
                                            order_->generation(), "; it was assigned twice")
                             : broken_reason_);
@@ -468,6 +468,7 @@ void Slot::ReportOrder(v1::AssignmentState state, const std::string& message, Ex
   status.set_device(device_);
   status.set_state(state);
   status.set_message(message);
+  status.set_unfit(state == v1::ASSIGNMENT_STATE_FAILED && broken_);
   if (state == v1::ASSIGNMENT_STATE_CRASHED) {
     status.set_signal(exit.signal);
     status.set_exit_code(exit.code);

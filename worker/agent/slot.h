@@ -59,9 +59,10 @@ class Slot {
     absl::Duration ready_timeout = absl::Seconds(60);         // start to TrainerReady
     absl::Duration exit_grace = absl::Seconds(5);             // final status to exit
     absl::Duration watch_interval = absl::Milliseconds(250);  // between looks at the trainer's pulse
-    absl::Duration quick_death = absl::Seconds(10);           // an idle trainer that lived less than this
-    int quick_deaths = 5;                                     // so many in a row: broken
-    absl::Duration broken_pause = absl::Seconds(30);          // until the next try
+    absl::Duration quick_death =
+        absl::Seconds(10);  // an idle trainer that lived less than this and was never ready
+    int quick_deaths = 5;   // so many in a row: broken
+    absl::Duration broken_pause = absl::Seconds(30);  // until the next try
   };
 
   // Pointers must outlive this object.
