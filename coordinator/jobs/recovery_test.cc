@@ -274,6 +274,7 @@ TEST_F(RecoveryTest, ADeviceWhoseTrainerCannotServeTheJobIsAvoided) {
 }
 
 TEST_F(RecoveryTest, AJobOnADeviceWhereNoTrainerLivesGoesElsewhere) {
+  RestartController();
   FakeAgent only(controller_.get(), "w8", 1);
   only.Join();
   job_ = SubmitId(Spec());

@@ -289,8 +289,9 @@ void Slot::OnIdleDeath(ExitStatus exit) {
              {{"device", device_}, {"end", exit.ToString()}, {"last", tail_.empty() ? "" : tail_.back()}});
   const bool lived = absl::Now() - trainer_started_ >= options_.quick_death;
   if (lived) restart_backoff_.Reset();
-  if (lived || warm_) quick_deaths_ = 0;  // whatever ended it, trainers can live here
-  if (++quick_deaths_ < options_.quick_deaths) return StartTrainerAfter(restart_backoff_.Next());
+  // Whatever ends those that were ready, trainers can live here.
+  quick_deaths_ = lived || warm_ ? 0 : quick_deaths_ + 1;
+  if (quick_deaths_ < options_.quick_deaths) return StartTrainerAfter(restart_backoff_.Next());
 
   broken_ = true;
   broken_reason_ = absl::StrCat("slot ", device_, " is broken: ", quick_deaths_,
