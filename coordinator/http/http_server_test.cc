@@ -176,15 +176,15 @@ TEST_F(HttpServerTest, AClientThatSendsAByteNowAndThenIsClosedAsWell) {
 
 TEST_F(HttpServerTest, OneAddressDoesNotHoldUpTheOthers) {
   std::vector<std::unique_ptr<RawClient>> slow;
-  for (int i = 0; i < 40; ++i) {  // of 0.7 s each, two at a time
+  for (int i = 0; i < 40; ++i) {  // of 0.7 s each, two at a time: 14 s
     slow.push_back(std::make_unique<RawClient>(server_->address(), "127.0.0.2"));
     slow.back()->Say("GET / HT");
   }
   const absl::Time begin = absl::Now();
   EXPECT_THAT(Ask("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"), StartsWith("HTTP/1.1 200"));
-  EXPECT_LT(absl::Now() - begin, absl::Seconds(3));
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(10));
   server_->Stop();  // does not wait for them
-  EXPECT_LT(absl::Now() - begin, absl::Seconds(4));
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(11));
 }
 
 TEST_F(HttpServerTest, ABodyThatWaitsToBeAskedForIsAskedFor) {

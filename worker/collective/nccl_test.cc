@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "absl/strings/match.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "worker/collective/contract_for_test.h"
 #include "worker/collective/forked_ranks.h"
@@ -194,21 +195,24 @@ TEST(NcclTest, APartIsNotSentBeforeItIsMade) {
     ASSIGN_OR_RETURN(const auto collective, MakeForTest(Kind::kNccl, options, exchange));
     Buffer<float> sums(Kind::kNccl, kFloats);
     float* const made = sums.data();
-    const absl::Time begun = absl::Now();
+    // The stream does not get further before all sums are queued; a host that waits for it would wait for
+    // ever.
+    absl::Notification queued;
+    bool in_time = true;
     for (const size_t begin : {2000, 1000, 0}) {
-      stand_in::Enqueue(options.stream, [=] {
-        absl::SleepFor(absl::Milliseconds(50));
+      stand_in::Enqueue(options.stream, [=, &queued, &in_time] {
+        in_time &= queued.WaitForNotificationWithTimeout(absl::Seconds(10));
         std::fill_n(made + begin, 1000, 1.0f + static_cast<float>(rank));
       });
       RETURN_IF_ERROR(collective->BeginSum(begin, 1000, made, made));
     }
-    const bool returned_early = absl::Now() - begun < absl::Milliseconds(100);
+    queued.Notify();
     RETURN_IF_ERROR(collective->FinishSum());
     for (size_t i = 0; i < kFloats; ++i) {
       if (sums[i] != 3.0f) return absl::InternalError(absl::StrCat("element ", i, " is ", sums[i]));
     }
     stand_in::Device()->DropStream(options.stream);
-    return returned_early ? absl::OkStatus() : absl::InternalError("BeginSum waits for the parts");
+    return in_time ? absl::OkStatus() : absl::InternalError("BeginSum waits for the parts");
   });
   const absl::Status status = ranks.WaitAll();
   EXPECT_TRUE(status.ok()) << status;
