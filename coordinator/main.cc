@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstdio>
 
+#include "absl/synchronization/mutex.h"
 #include "common/base/clock.h"
 #include "common/base/version.h"
 #include "common/logging/logging.h"
@@ -151,6 +152,8 @@ absl::Status Run(const CoordinatorFlags& flags) {
 
 int main(int argc, char** argv) {
   mallopt(M_ARENA_MAX, 2);  // few threads allocate at the same time, and each arena keeps its own free memory
+  // Debian builds Abseil with it, and each lock and unlock then pays for it.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   const auto parsed = lockstep::ParseFlags(argc, argv);
   if (const auto* exit = std::get_if<lockstep::Exit>(&parsed)) return lockstep::Leave(*exit);
   const absl::Status status = lockstep::Run(std::get<lockstep::CoordinatorFlags>(parsed));

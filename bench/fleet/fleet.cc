@@ -1,7 +1,7 @@
 // Simulated agents against one real coordinator. bench/fleet/run starts both and says what is counted.
 //
 //   fleet agents HOST:PORT ROOT AGENTS DEVICES PER_CHANNEL SECONDS
-//     a heartbeat a second each; prints their round trips
+//     a heartbeat a second each; says "connected", waits for a line, prints their round trips
 //   fleet drain HOST:PORT ROOT AGENTS DEVICES PER_CHANNEL RANKS
 //     until so many ranks of queued jobs have succeeded
 //   fleet hold HOST:PORT ROOT AGENTS DEVICES PER_CHANNEL SECONDS
@@ -12,6 +12,7 @@
 //     puts finished jobs into a store
 //
 // ROOT is the coordinator's artifact root. PER_CHANNEL agents share a connection.
+#include <poll.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -60,8 +61,8 @@ class Fleet {
         stubs_.push_back(v1::Workers::NewStub(
             grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments)));
       }
-      agents_.push_back(std::make_unique<SimulatedAgent>(stubs_.back().get(), absl::StrCat("simulated-", i),
-                                                         devices, root_id, &counts_));
+      agents_.push_back(std::make_unique<SimulatedAgent>(
+          stubs_.back().get(), absl::StrCat("simulated-", getpid(), "-", i), devices, root_id, &counts_));
     }
   }
   ~Fleet() {
@@ -121,27 +122,25 @@ int Agents(Fleet* fleet, double seconds) {
     if (measuring) trips.push_back(trip);
   };
   if (!fleet->Connect()) return 1;
-  fleet->Beat(absl::Seconds(5));
+  std::printf("connected\n");
+  std::fflush(stdout);
+  pollfd go{STDIN_FILENO, POLLIN, 0};
+  while (::poll(&go, 1, 0) == 0) fleet->Beat(absl::Milliseconds(100));
   {
     absl::MutexLock lock(&mutex);
     measuring = true;
   }
-  std::printf("measuring\n");
-  std::fflush(stdout);
   const double cpu = ProcessorSeconds();
   const absl::Time start = absl::Now();
   fleet->Beat(absl::Seconds(seconds));
   const double share = (ProcessorSeconds() - cpu) / absl::ToDoubleSeconds(absl::Now() - start);
   absl::MutexLock lock(&mutex);
   measuring = false;
-  std::sort(trips.begin(), trips.end());
-  std::printf(
-      "{\"heartbeats_per_second\": %.0f, \"p50_ms\": %.2f, \"p99_ms\": %.2f, \"max_ms\": %.2f, \"broken\": "
-      "%d, "
-      "\"simulator_cores\": %.2f}\n",
-      FleetCounts::kAskEvery * static_cast<double>(trips.size()) / seconds, 1e3 * Quantile(trips, 0.5),
-      1e3 * Quantile(trips, 0.99), 1e3 * (trips.empty() ? 0 : trips.back()), fleet->counts().broken.load(),
-      share);
+  std::printf("{\"heartbeats_per_second\": %.0f, \"broken\": %d, \"simulator_cores\": %.3f, \"trips_ms\": [",
+              FleetCounts::kAskEvery * static_cast<double>(trips.size()) / seconds,
+              fleet->counts().broken.load(), share);
+  for (size_t i = 0; i < trips.size(); ++i) std::printf("%s%.3f", i == 0 ? "" : ",", 1e3 * trips[i]);
+  std::printf("]}\n");
   std::fflush(stdout);
   return fleet->counts().broken == 0 ? 0 : 1;
 }

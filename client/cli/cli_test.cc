@@ -166,9 +166,9 @@ TEST_F(CliTest, EveryHelpHasExamplesOfItsCommand) {
   const Result help = Lockstep({"--help"});
   EXPECT_EQ(help.code, 0);
   for (const char* command :
-       {"run",      "submit",   "jobs",   "describe",  "logs",        "plot",       "wait",
-        "cancel",   "pause",    "scale",  "resume",    "checkpoints", "download",   "models",
-        "datasets", "generate", "export", "tokenizer", "workers",     "completion", "version"}) {
+       {"run",      "submit", "jobs",      "describe", "logs",        "plot",     "wait",   "cancel",
+        "pause",    "scale",  "resume",    "delete",   "checkpoints", "download", "models", "datasets",
+        "generate", "export", "tokenizer", "workers",  "completion",  "version"}) {
     EXPECT_THAT(help.out, HasSubstr(std::string("\n  ") + command + " "));
     const Result result = Lockstep({command, "--help"});
     EXPECT_EQ(result.code, 0);
@@ -254,6 +254,20 @@ TEST_F(CliTest, SteeringSaysWhatItDid) {
   EXPECT_EQ(result.code, 0);
   EXPECT_EQ(result.out, "running\n");
   EXPECT_EQ(fake_.cancels(), 1);
+}
+
+TEST_F(CliTest, DeleteGoesThroughAllJobsAndFailsIfOneIsNotThere) {
+  fake_.AddJob("j1", {FakeJob("j1", v1::JOB_STATE_SUCCEEDED)});
+  fake_.AddJob("j2", {FakeJob("j2", v1::JOB_STATE_FAILED)});
+  const Result result = Lockstep({"delete", "j1", "nobody", "j2"});
+  EXPECT_EQ(result.code, kExitNotFound);
+  EXPECT_EQ(result.out, "j1\nj2\n");
+  EXPECT_THAT(result.err,
+              AllOf(HasSubstr("(j1) is deleted, 3.0 MiB"), HasSubstr("there is no job 'nobody'")));
+  EXPECT_EQ(Lockstep({"describe", "j2"}).code, kExitNotFound);
+  fake_.AddJob("j3", {FakeJob("j3", v1::JOB_STATE_SUCCEEDED)});
+  EXPECT_THAT(Lockstep({"delete", "j3", "--keep-model"}).err, HasSubstr("1.0 MiB"));
+  EXPECT_EQ(Lockstep({"delete"}).code, kExitUsage);
 }
 
 TEST_F(CliTest, JobsAndVersionHaveEveryFormat) {

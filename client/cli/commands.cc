@@ -15,6 +15,7 @@ std::vector<std::unique_ptr<Command>> AllCommands() {
   commands.push_back(MakePauseCommand());
   commands.push_back(MakeScaleCommand());
   commands.push_back(MakeResumeCommand());
+  commands.push_back(MakeDeleteCommand());
   commands.push_back(MakeCheckpointsCommand());
   commands.push_back(MakeCheckpointCommand());
   commands.push_back(MakeAuditCommand());

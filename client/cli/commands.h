@@ -14,6 +14,7 @@ std::unique_ptr<Command> MakeDescribeCommand();
 std::unique_ptr<Command> MakeLogsCommand();
 std::unique_ptr<Command> MakeWaitCommand();
 std::unique_ptr<Command> MakeCancelCommand();
+std::unique_ptr<Command> MakeDeleteCommand();
 std::unique_ptr<Command> MakePauseCommand();
 std::unique_ptr<Command> MakeScaleCommand();
 std::unique_ptr<Command> MakeResumeCommand();

@@ -59,6 +59,13 @@ absl::StatusOr<v1::Job> Client::CancelJob(const std::string& job) {
   return JobCall(connection_.get(), &v1::Jobs::Stub::CancelJob, In(job));
 }
 
+absl::StatusOr<v1::DeleteJobResponse> Client::DeleteJob(const std::string& job, bool keep_model) {
+  v1::DeleteJobRequest request;
+  request.set_job(In(job));
+  request.set_keep_model(keep_model);
+  return Unary<v1::Jobs>(connection_.get(), &v1::Jobs::Stub::DeleteJob, request, kNoLimit);
+}
+
 absl::StatusOr<v1::Job> Client::PauseJob(const std::string& job) {
   return JobCall(connection_.get(), &v1::Jobs::Stub::PauseJob, In(job));
 }

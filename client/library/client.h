@@ -49,6 +49,7 @@ class Client {
   // All pages. `states` empty: every job. `limit` 0: no limit.
   absl::StatusOr<v1::ListJobsResponse> ListJobs(const std::vector<v1::JobState>& states, int limit);
   absl::StatusOr<v1::Job> CancelJob(const std::string& job);
+  absl::StatusOr<v1::DeleteJobResponse> DeleteJob(const std::string& job, bool keep_model);
   absl::StatusOr<v1::Job> PauseJob(const std::string& job);
   absl::StatusOr<v1::Job> ScaleJob(const std::string& job, int workers);
   absl::StatusOr<v1::Job> ResumeJob(const std::string& job);

@@ -135,6 +135,15 @@ struct FakeCoordinator::Impl final : v1::Jobs::Service, v1::Models::Service {
     return grpc::Status::OK;
   }
 
+  grpc::Status DeleteJob(grpc::ServerContext*, const v1::DeleteJobRequest* request,
+                         v1::DeleteJobResponse* response) override {
+    if (const auto status = LastState(request->job(), response); !status.ok()) return status;
+    response->set_freed_bytes(request->keep_model() ? 1 << 20 : 3 << 20);
+    const std::lock_guard lock(mutex);
+    jobs.erase(response->job().id());
+    return grpc::Status::OK;
+  }
+
   grpc::Status ListJobs(grpc::ServerContext*, const v1::ListJobsRequest* request,
                         v1::ListJobsResponse* response) override {
     if (const auto status = Enter(); !status.ok()) return status;

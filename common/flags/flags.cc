@@ -11,6 +11,10 @@ void Flags::Positional(const std::string& name, std::string* value, const std::s
   app_->add_option(name, *value, help)->required(required)->type_name("");
 }
 
+void Flags::Positionals(const std::string& name, std::vector<std::string>* values, const std::string& help) {
+  app_->add_option(name, *values, help)->required()->type_name("");
+}
+
 void Flags::PositionalChoice(const std::string& name, std::string* value,
                              const std::vector<std::string>& choices, const std::string& help) {
   app_->add_option(name, *value, absl::StrCat(help, ": ", absl::StrJoin(choices, ", ")))

@@ -27,6 +27,8 @@ class Flags {
   explicit Flags(CLI::App* app, bool show_defaults = false) : app_(app), show_defaults_(show_defaults) {}
 
   void Positional(const std::string& name, std::string* value, const std::string& help, bool required = true);
+  // One or more.
+  void Positionals(const std::string& name, std::vector<std::string>* values, const std::string& help);
   void PositionalChoice(const std::string& name, std::string* value, const std::vector<std::string>& choices,
                         const std::string& help);
   void Switch(const std::string& names, bool* value, const std::string& help);

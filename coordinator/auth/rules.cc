@@ -15,6 +15,7 @@ constexpr Rule kRules[] = {
     {"lockstep.v1.Jobs/PauseJob", Role::kSubmitter, kChanges, kScoped},
     {"lockstep.v1.Jobs/ResumeJob", Role::kSubmitter, kChanges, kScoped},
     {"lockstep.v1.Jobs/ScaleJob", Role::kSubmitter, kChanges, kScoped},
+    {"lockstep.v1.Jobs/DeleteJob", Role::kSubmitter, kChanges, kScoped},
     {"lockstep.v1.Jobs/StreamLogs", Role::kViewer, kReads, kScoped},
     {"lockstep.v1.Jobs/StreamMetrics", Role::kViewer, kReads, kScoped},
     {"lockstep.v1.Jobs/ListCheckpoints", Role::kViewer, kReads, kScoped},

@@ -70,6 +70,14 @@ void JobFeed::Keep(const v1::Job& job, int64_t revision) {
   by_revision_.emplace(revision, job.id());
 }
 
+void JobFeed::Drop(const std::string& id) {
+  const auto line = lines_.find(id);
+  if (line == lines_.end()) return;
+  by_revision_.erase(line->second.revision);
+  lines_.erase(line);
+  oldest_cursor_ = ++revision_;
+}
+
 absl::Status JobFeed::Refresh() {
   if (clock_->Now() - read_at_ < kFresh && clock_->Now() >= read_at_) return absl::OkStatus();
   const JobChanges changes = source_.changes(seen_);
@@ -81,9 +89,14 @@ absl::Status JobFeed::Refresh() {
     oldest_cursor_ = revision_;
   } else {
     for (const std::string& id : changes.jobs) {
-      ASSIGN_OR_RETURN(const v1::Job job, source_.job(id));
+      const auto job = source_.job(id);
+      if (absl::IsNotFound(job.status())) {  // deleted: who has it must read all anew
+        Drop(id);
+        continue;
+      }
+      RETURN_IF_ERROR(job.status());
       const bool too_old = lines_.size() >= kMostJobs && !lines_.contains(id) && id < lines_.begin()->first;
-      if (!too_old) Keep(job, ++revision_);
+      if (!too_old) Keep(*job, ++revision_);
     }
     while (lines_.size() > kMostJobs) {
       by_revision_.erase(lines_.begin()->second.revision);

@@ -34,7 +34,9 @@ class JobFeedTest : public ::testing::Test {
                 },
             .job = [this](const std::string& id) -> absl::StatusOr<v1::Job> {
               ++reads_;
-              return jobs_.at(id);
+              const auto job = jobs_.find(id);
+              if (job == jobs_.end()) return absl::NotFoundError("no such job");
+              return job->second;
             },
             .newest = [this](int most) -> absl::StatusOr<std::vector<v1::Job>> {
               ++full_reads_;
@@ -110,6 +112,21 @@ TEST_F(JobFeedTest, ForgottenChangesMakeAFreshList) {
   const auto answer = After(all["cursor"]);
   EXPECT_TRUE(answer["reset"]);
   EXPECT_EQ(answer["jobs"][0]["state"], "running");
+}
+
+TEST_F(JobFeedTest, ADeletedJobIsGoneForThoseWhoHaveItToo) {
+  Put("a", v1::JOB_STATE_SUCCEEDED);
+  Put("b", v1::JOB_STATE_SUCCEEDED);
+  const auto all = After("");
+  jobs_.erase("a");
+  changes_.emplace_back("a");
+  const auto answer = After(all["cursor"]);
+  EXPECT_TRUE(answer["reset"]);
+  EXPECT_EQ(Ids(answer), "b ");
+  const auto next = After(answer["cursor"]);
+  EXPECT_FALSE(next["reset"]);
+  EXPECT_EQ(Ids(next), "");
+  EXPECT_EQ(full_reads_, 1);
 }
 
 TEST_F(JobFeedTest, TheOldestJobsGoWhenThereAreTooMany) {

@@ -116,16 +116,16 @@ Answer WorkersPage(const PageContext& context, const HttpCall& call) {
                            ",\"events\":", Text(events), "}"));
 }
 
-using Verb = void (Controller::*)(std::string job, Controller::JobCallback done);
+using Verb = std::function<void(const std::string& job, Controller::JobCallback done)>;
 
 // Waits until it is on disk, as the API's calls do.
-Answer Steer(Controller* controller, Verb verb, const HttpCall& call) {
+Answer Steer(const Verb& verb, const HttpCall& call) {
   struct Outcome {
     absl::Notification there;
     absl::StatusOr<v1::Job> job = absl::UnknownError("");
   };
   const auto outcome = std::make_shared<Outcome>();
-  (controller->*verb)(call.arguments[0], [outcome](absl::StatusOr<v1::Job> job) {
+  verb(call.arguments[0], [outcome](absl::StatusOr<v1::Job> job) {
     outcome->job = std::move(job);
     outcome->there.Notify();
   });
@@ -183,12 +183,16 @@ std::vector<HttpRoute> PageRoutes(const PageContext& context) {
                         return page(context, of_job);
                       }});
   };
-  const auto steer = [&](const char* pattern, Verb verb) {
-    routes.push_back(
-        {"POST", pattern, Role::kSubmitter, [context, verb, find](const HttpCall& call) -> Answer {
-           ASSIGN_OR_RETURN(const HttpCall of_job, find(call));
-           return Steer(context.controller, verb, of_job);
-         }});
+  const auto steer = [&](const char* pattern, const Verb& verb) {
+    routes.push_back({"POST", pattern, Role::kSubmitter, [verb, find](const HttpCall& call) -> Answer {
+                        ASSIGN_OR_RETURN(const HttpCall of_job, find(call));
+                        return Steer(verb, of_job);
+                      }});
+  };
+  const auto wish = [&](void (Controller::*call)(std::string, Controller::JobCallback)) -> Verb {
+    return [controller = context.controller, call](const std::string& job, Controller::JobCallback done) {
+      (controller->*call)(job, std::move(done));
+    };
   };
   routes.push_back({"GET", "/api/jobs", Role::kViewer, [context](const HttpCall& call) -> Answer {
                       ASSIGN_OR_RETURN(std::string jobs, context.feed->After(call.Text("after"), call.scope));
@@ -199,9 +203,15 @@ std::vector<HttpRoute> PageRoutes(const PageContext& context) {
   read_job("/api/jobs/{}/logs", &LogsPage);
   read_job("/api/jobs/{}/checkpoints", &CheckpointsPage);
   read("/api/workers", &WorkersPage);
-  steer("/api/jobs/{}/cancel", &Controller::Cancel);
-  steer("/api/jobs/{}/pause", &Controller::Pause);
-  steer("/api/jobs/{}/resume", &Controller::Resume);
+  steer("/api/jobs/{}/cancel", wish(&Controller::Cancel));
+  steer("/api/jobs/{}/pause", wish(&Controller::Pause));
+  steer("/api/jobs/{}/resume", wish(&Controller::Resume));
+  steer("/api/jobs/{}/delete",
+        [controller = context.controller](const std::string& job, const Controller::JobCallback& done) {
+          controller->Delete(job, false, [done](absl::StatusOr<Controller::Deleted> deleted) {
+            deleted.ok() ? done(std::move(deleted->job)) : done(deleted.status());
+          });
+        });
   return routes;
 }
 

@@ -72,6 +72,15 @@ void Controller::Scale(std::string job, int workers, JobCallback done) {
                   });
 }
 
+void Controller::Delete(std::string job, bool keep_model, DeleteCallback done) {
+  ControlEvent event;
+  event.apply = [impl = impl_.get(), job = std::move(job), keep_model, done] {
+    impl->deletions.Delete(job, keep_model, done);
+  };
+  event.fail = [done](const absl::Status& status) { done(status); };
+  impl_->loop.Post(std::move(event));
+}
+
 void Controller::Cordon(v1::CordonWorkerRequest request,
                         std::function<void(absl::StatusOr<v1::Cordon>)> done) {
   ControlEvent event;

@@ -113,6 +113,14 @@ class Controller {
   void Resume(std::string job, JobCallback done);
   void Scale(std::string job, int workers, JobCallback done);
 
+  // See DeleteJob in jobs.proto.
+  struct Deleted {
+    v1::Job job;  // as it was
+    int64_t freed_bytes = 0;
+  };
+  using DeleteCallback = std::function<void(absl::StatusOr<Deleted>)>;
+  void Delete(std::string job, bool keep_model, DeleteCallback done);
+
   // See CordonWorker and UncordonWorker in workers.proto.
   void Cordon(v1::CordonWorkerRequest request, std::function<void(absl::StatusOr<v1::Cordon>)> done);
   void Uncordon(v1::UncordonWorkerRequest request,

@@ -4,11 +4,14 @@
 #include <chrono>
 
 #include "coordinator/jobs/artifact_root.h"
+#include "coordinator/jobs/job_files.h"
 #include "coordinator/jobs/scheduling.h"
 #include "coordinator/jobs/state_machine.h"
 
 namespace lockstep {
 namespace {
+
+constexpr int kRowsAtOnce = 2'000;  // of a job that is deleted: a commit that others wait for stays short
 
 class WatchHandle : public Controller::Subscription {
  public:
@@ -41,6 +44,7 @@ Controller::Impl::Impl(const Controller::Options& controller_options, Store* job
       cordons(&ledger, &sessions),
       namespaces(&ledger),
       commands(&ledger, &generations, last_job_id),
+      deletions(&ledger, [this](const std::string& job, bool keep_model) { RemoveData(job, keep_model); }),
       watchers(&ledger),
       loop({.tick = std::max(absl::Milliseconds(200), controller_options.heartbeat_interval)},
            {.tick =
@@ -88,6 +92,8 @@ absl::Status Controller::Impl::Load() {
       }
     }
   }
+  ASSIGN_OR_RETURN(const auto stored_deletions, store->LoadDeletions());
+  for (const StoredDeletion& deletion : stored_deletions) deletions.GoOn(deletion);
   ASSIGN_OR_RETURN(const auto stored_cordons, store->LoadCordons());
   for (const v1::Cordon& cordon : stored_cordons) ledger.SetCordon(cordon);
   RETURN_IF_ERROR(ledger.Commit());
@@ -156,6 +162,20 @@ void Controller::Impl::Resolve(const std::string& job) {
                                                   : absl::StatusOr<Restore>(stored.status());
     ControlEvent event;
     event.apply = [this, job, restore] { commands.Resolved(job, restore); };
+    loop.Post(std::move(event));
+  });
+}
+
+void Controller::Impl::RemoveData(const std::string& job, bool keep_model) {
+  removals.Do([this, job, keep_model] {
+    absl::StatusOr<int64_t> freed = RemoveJobFiles(options.artifact_root, job, keep_model);
+    for (bool more = freed.ok(); more;) {
+      const absl::StatusOr<bool> rest = store->RemoveSome(job, kRowsAtOnce);
+      if (!rest.ok()) freed = rest.status();
+      more = rest.ok() && *rest;
+    }
+    ControlEvent event;
+    event.apply = [this, job, freed] { deletions.Removed(job, freed); };
     loop.Post(std::move(event));
   });
 }

@@ -13,6 +13,7 @@
 #include "coordinator/jobs/cordons.h"
 #include "coordinator/jobs/generations.h"
 #include "coordinator/jobs/job_commands.h"
+#include "coordinator/jobs/job_deletions.h"
 #include "coordinator/jobs/ledger.h"
 #include "coordinator/jobs/namespace_commands.h"
 #include "coordinator/jobs/published.h"
@@ -35,6 +36,8 @@ struct Controller::Impl {
   std::unique_ptr<Subscription> Subscribe(std::shared_ptr<Watch> watch);
   // Searches for the job's newest checkpoint in the background.
   void Resolve(const std::string& job);
+  // Removes a marked job's files and most of its rows, in the background.
+  void RemoveData(const std::string& job, bool keep_model);
   void Heartbeat(const std::string& worker, const v1::Heartbeat& heartbeat);
   void Dispatch(int64_t session, const v1::ConnectRequest& message);
   absl::Status CommitRound();
@@ -50,12 +53,14 @@ struct Controller::Impl {
   Cordons cordons;
   NamespaceCommands namespaces;
   JobCommands commands;
+  JobDeletions deletions;
   Watchers watchers;
   Published published;
   double schedule_seconds = 0;
   std::atomic<int64_t> next_session{1};
   ControlLoop loop;
   Background background;  // before the loop goes: it posts to it
+  Background removals;    // as well; apart, for a large folder must not hold up a search for a checkpoint
 };
 
 }  // namespace lockstep

@@ -5,6 +5,7 @@
 
 #include "absl/strings/escaping.h"
 #include "common/base/proto_time.h"
+#include "coordinator/jobs/job_files.h"
 #include "coordinator/jobs/namespace_commands.h"
 #include "coordinator/jobs/state_machine.h"
 
@@ -58,6 +59,7 @@ void JobCommands::Submit(const Submission& submission, const Controller::JobCall
 
   absl::Status admitted = AdmitTo(*ledger_, submission.space, std::max(1, submission.spec.workers().min()));
   if (!admitted.ok()) return Refuse(std::move(admitted), done);
+  if (absl::Status source = CheckSource(submission); !source.ok()) return Refuse(std::move(source), done);
   auto dataset = ledger_->ShareDataset(submission.dataset);
   if (!dataset.ok()) return Refuse(dataset.status(), done);
   JobRecord job;
@@ -80,6 +82,19 @@ void JobCommands::Submit(const Submission& submission, const Controller::JobCall
   if (!request_id.empty()) ledger_->requests()[request_id] = {request_id, id, digest};
   ++submits_;
   Answer(id, done);
+}
+
+// The job that it begins from was there when the caller looked.
+absl::Status JobCommands::CheckSource(const Submission& submission) const {
+  const v1::CheckpointSource& from = submission.spec.from();
+  for (const std::string& path : {submission.from_path, from.safetensors()}) {
+    const std::string source = JobOfPath(ledger_->options().artifact_root, path);
+    if (source.empty()) continue;
+    if (ledger_->IsDeleted(source) || (!from.job().empty() && !ledger_->IsKnown(source))) {
+      return absl::NotFoundError(absl::StrCat("from: job ", source, " is deleted, and ", path, " with it"));
+    }
+  }
+  return absl::OkStatus();
 }
 
 void JobCommands::Cancel(const std::string& id_or_name, const Controller::JobCallback& done) {
@@ -152,6 +167,11 @@ void JobCommands::Resume(const std::string& id_or_name, const std::optional<Rest
   if (!loaded.ok()) return Refuse(loaded.status(), done);
   JobRecord* job = *loaded;
   v1::Job& stored = job->stored.job;
+  if (ledger_->IsDeleted(*id)) {
+    return Refuse(absl::FailedPreconditionError(
+                      absl::StrCat("job ", *id, " is being deleted, and cannot be resumed any more")),
+                  done);
+  }
   switch (job->state()) {
     case v1::JOB_STATE_SUCCEEDED:
       return Refuse(

@@ -41,6 +41,7 @@ class JobCommands {
   static std::string Digest(const v1::JobSpec& spec);
 
  private:
+  absl::Status CheckSource(const Submission& submission) const;
   void Answer(const std::string& job, const Controller::JobCallback& done);
   void Refuse(absl::Status status, const Controller::JobCallback& done);
 

@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "absl/strings/numbers.h"
 #include "coordinator/jobs/job_reference.h"
 #include "coordinator/jobs/state_machine.h"
@@ -107,12 +109,30 @@ absl::StatusOr<std::string> Ledger::ResolveJob(const std::string& reference) con
 
 absl::StatusOr<JobRecord*> Ledger::LoadJob(const std::string& id) {
   if (JobRecord* here = EditJob(id)) return here;
+  if (IsRemoved(id)) return absl::NotFoundError(absl::StrCat("no job '", id, "': it was deleted just now"));
   JobRecord job;
   ASSIGN_OR_RETURN(job.stored, store_->GetJob(id));
   ASSIGN_OR_RETURN(job.dataset, DatasetOf(job.stored.job));
   job.accepted_from = job.stored.job.generation();
   job_images_[id] = {std::nullopt, job.state(), true};
   return &jobs_.insert_or_assign(id, std::move(job)).first->second;
+}
+
+void Ledger::MarkDeleted(const StoredDeletion& deletion) {
+  if (!deletions_.emplace(deletion.job_id, deletion.keep_model).second) return;
+  marked_.push_back(deletion.job_id);
+  batch_.deletions.push_back(deletion);
+}
+
+bool Ledger::IsRemoved(const std::string& id) const {
+  return std::find(batch_.removed_jobs.begin(), batch_.removed_jobs.end(), id) != batch_.removed_jobs.end();
+}
+
+void Ledger::RemoveJob(const v1::Job& job) {
+  jobs_.erase(job.id());  // this round may have looked at it
+  job_images_[job.id()] = {std::nullopt, job.state(), true};
+  batch_.removed_jobs.push_back(job.id());
+  AfterCommit([this, id = job.id()] { deletions_.erase(id); });
 }
 
 bool Ledger::IsKnown(const std::string& id) { return jobs_.count(id) > 0 || store_->GetJob(id).ok(); }
@@ -168,7 +188,7 @@ void Ledger::Heard(const std::string& name) {
   const auto found = workers_.find(name);
   if (found == workers_.end()) return;
   found->second.last_heard = now();
-  heard_.insert(name);
+  heard_.push_back(name);
 }
 
 void Ledger::RemoveWorker(const std::string& name) {
@@ -270,7 +290,8 @@ std::vector<std::string> Ledger::EditedWorkers() const {
 absl::Status Ledger::Commit() {
   batch_.jobs.clear();
   for (const auto& [id, image] : job_images_) {
-    if (image.stored) batch_.jobs.push_back(jobs_.at(id).stored);
+    const JobRecord* job = image.stored ? FindJob(id) : nullptr;  // none: it is removed
+    if (job != nullptr) batch_.jobs.push_back(job->stored);
   }
   for (const auto& [id, request] : requests_) batch_.requests.push_back(request);
   batch_.namespaces.clear();
@@ -315,6 +336,7 @@ void Ledger::Undo() {
       namespaces_.erase(name);
     }
   }
+  for (const std::string& id : marked_) deletions_.erase(id);
   if (cordons_before_.has_value()) cordons_ = *std::exchange(cordons_before_, std::nullopt);
   EndRound();
   want_schedule_ = true;
@@ -334,6 +356,7 @@ void Ledger::EndRound() {
   heard_.clear();
   namespace_images_.clear();
   cordons_before_.reset();
+  marked_.clear();
   requests_.clear();
   batch_ = Batch();
   actions_.clear();

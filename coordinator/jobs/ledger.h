@@ -64,6 +64,12 @@ class Ledger {
   // The shared copy of a registered version; stored with the round if the store does not have it.
   absl::StatusOr<std::shared_ptr<const v1::Dataset>> ShareDataset(v1::Dataset dataset);
 
+  // Deletion of a job that is final: marked, then its files go, then it. Both are stored with the round.
+  // Whether it is marked, for nothing may begin with it any more.
+  bool IsDeleted(const std::string& id) const { return deletions_.contains(id); }
+  void MarkDeleted(const StoredDeletion& deletion);
+  void RemoveJob(const v1::Job& job);
+
   const std::map<std::string, WorkerRecord>& workers() const { return workers_; }
   const WorkerRecord* FindWorker(const std::string& name) const;
   WorkerRecord* EditWorker(const std::string& name);  // made if it is not there
@@ -71,8 +77,8 @@ class Ledger {
   // It was heard just now. Stands even if the round is undone, and is no change of the worker otherwise:
   // thousands of heartbeats a second must not copy thousands of records.
   void Heard(const std::string& name);
-  // Those heard in this round.
-  const std::set<std::string>& heard() const { return heard_; }
+  // Those heard in this round, some more than once.
+  const std::vector<std::string>& heard() const { return heard_; }
   // (worker, device) that have an unended assignment of `job`.
   std::vector<std::pair<std::string, std::string>> HoldsOf(const std::string& job) const;
 
@@ -102,6 +108,8 @@ class Ledger {
   void AfterCommit(std::function<void()> action) { actions_.push_back(std::move(action)); }
   // Through the worker's present stream, after the commit; dropped if it has none.
   void Send(const std::string& worker, v1::ConnectResponse message);
+  // Whether a marked job's model stays. REQUIRES: IsDeleted.
+  bool KeepsModel(const std::string& id) const { return deletions_.at(id); }
   // Devices or jobs changed in a way that may let something start.
   void WantSchedule() { want_schedule_ = true; }
   bool TakeWantSchedule() { return std::exchange(want_schedule_, false); }
@@ -127,6 +135,7 @@ class Ledger {
     bool stored = false;
   };
   JobRecord* Edit(const std::string& id, bool stored);
+  bool IsRemoved(const std::string& id) const;  // by this round
   void Reindex(const std::string& id);
   void ForgetUnfinished(const v1::Job& job);
   void EditCordons();
@@ -141,10 +150,13 @@ class Ledger {
   std::map<std::string, std::set<std::string>> unfinished_;  // ids, by namespace
   std::map<std::string, v1::Namespace> namespaces_;
   std::map<std::string, WorkerRecord> workers_;
-  std::set<std::string> heard_;
+  std::vector<std::string> heard_;
   std::map<Slot, v1::Cordon> cordons_;
   std::map<int64_t, Session> sessions_;
   std::map<std::string, std::weak_ptr<const v1::Dataset>> datasets_;  // by "name@version"
+
+  std::map<std::string, bool> deletions_;  // ids of jobs; whether their models stay
+  std::vector<std::string> marked_;        // of deletions_, by this round
 
   std::map<std::string, JobImage> job_images_;
   std::map<std::string, std::optional<WorkerRecord>> worker_images_;

@@ -52,6 +52,10 @@ class FailingStore : public Store {
     }
     return store_->Commit(batch);
   }
+  absl::StatusOr<bool> RemoveSome(const std::string& job, int limit) override {
+    return store_->RemoveSome(job, limit);
+  }
+  absl::StatusOr<std::vector<StoredDeletion>> LoadDeletions() override { return store_->LoadDeletions(); }
   absl::StatusOr<std::vector<StoredJob>> LoadActiveJobs() override { return store_->LoadActiveJobs(); }
   absl::StatusOr<StoredJob> GetJob(const std::string& id) override { return store_->GetJob(id); }
   absl::StatusOr<StoredJob> FindJobByName(const std::string& space, const std::string& name) override {

@@ -4,7 +4,7 @@ import { curvePanel, draw as drawCurves } from "./curve_panel.js";
 import { confirm, notice } from "./dialogs.js";
 import { $, h, say } from "./dom.js";
 import { count, number, rate, seconds, span } from "./format.js";
-import { jobs, kActive, now, show, view } from "./state.js";
+import { firstToShow, jobs, kActive, now, show, throughput, view } from "./state.js";
 import { kTabs } from "./tabs.js";
 
 const kFacts = ["step", "epoch", "train loss", "valid. loss", "valid. acc.", "samples", "time", "left", "workers", "generation"];
@@ -19,6 +19,7 @@ export function setUpDetail() {
   parts.pause = button("pause", "Pause", "Pause (p)", pauseOrResume);
   parts.resume = button("resume", "Resume", "Resume from the newest checkpoint (p)", pauseOrResume);
   parts.cancel = button("cancel", "Cancel", "Cancel (c)", cancel);
+  parts.remove = button("delete", "Delete", "Delete for good (d)", remove);
   parts.reason = h("p", { class: "reason" });
   parts.facts = kFacts.map((name) => h("div", {}, h("dt", {}, name), h("dd")));
   parts.bar = h("div", { class: "progress", role: "progressbar", "aria-label": "Progress", "aria-valuemin": 0, "aria-valuemax": 100 }, h("span"));
@@ -26,7 +27,7 @@ export function setUpDetail() {
     "aria-controls": "tab-box", title: String(i + 1), onclick: () => show({ tab: tab.id }) }, tab.name)));
   parts.box = h("div", { role: "tabpanel", id: "tab-box" });
   parts.all = h("div", { class: "job" },
-    h("header", {}, parts.name, parts.state, parts.id, h("span", { class: "space" }), parts.pause, parts.resume, parts.cancel),
+    h("header", {}, parts.name, parts.state, parts.id, h("span", { class: "space" }), parts.pause, parts.resume, parts.cancel, parts.remove),
     parts.reason, parts.bar, h("dl", { class: "facts" }, parts.facts), curvePanel(), parts.tabs, parts.box);
   parts.none = h("p", { class: "empty" }, "No job yet. Submit one: lockstep submit JOB.yaml");
   $("detail").replaceChildren(parts.none, parts.all);
@@ -129,6 +130,7 @@ function summary(job) {
   parts.resume.hidden = active && job.state !== "paused";
   if (job.state === "succeeded") parts.resume.hidden = true;
   parts.cancel.hidden = !active;
+  parts.remove.hidden = active;
   parts.cancel.disabled = Boolean(job.cancel_requested);
 }
 
@@ -151,5 +153,23 @@ export async function cancel() {
   const id = job.id;
   if (await confirm(`Cancel ${job.name} (${id})? It stops at its next step; its checkpoints stay, and it can be resumed.`, "Cancel the job")) {
     if (view.job === id) await steer("cancel");
+  }
+}
+
+export async function remove() {
+  const job = jobs.get(view.job);
+  if (!job || parts.remove.hidden || parts.remove.disabled) return;
+  const id = job.id;
+  if (!(await confirm(`Delete ${job.name} (${id}) for good? Its checkpoints, its model, its log and its curves go with it.`, "Delete the job"))) return;
+  parts.remove.disabled = true;
+  try {
+    await api.steer(id, "delete");
+    jobs.delete(id);
+    throughput.delete(id);
+    show({ job: view.job === id ? firstToShow() : view.job, beside: view.beside.filter((other) => other !== id) });
+  } catch (error) {
+    notice(error);
+  } finally {
+    parts.remove.disabled = false;
   }
 }

@@ -14,6 +14,7 @@ const kKeys = [
   ["1 … 6", "overview, timeline, checkpoints, log, spec, difference"],
   ["p", "pause or resume"],
   ["c", "cancel; asks first"],
+  ["d", "delete a job that has ended; asks first"],
   ["w", "workers, and back"],
   ["t", "light or dark"],
   ["Esc", "close; leave the filter"],

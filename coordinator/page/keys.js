@@ -1,6 +1,6 @@
 // One key for each thing that is done often; none with Ctrl, Alt or Meta, which are the browser's.
 import { changeStrength, resetRange, toggleLog, toggleX } from "./curve_panel.js";
-import { cancel, pauseOrResume } from "./detail.js";
+import { cancel, pauseOrResume, remove } from "./detail.js";
 import { dialogIsOpen, showKeys } from "./dialogs.js";
 import { $ } from "./dom.js";
 import { move } from "./job_list.js";
@@ -19,6 +19,7 @@ const kActions = {
   "]": () => changeStrength(0.1),
   "p": pauseOrResume,
   "c": cancel,
+  "d": remove,
 };
 const kAnywhere = {
   "w": () => show({ page: view.page === "workers" ? "jobs" : "workers" }),

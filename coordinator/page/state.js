@@ -45,7 +45,7 @@ function sample(job, before) {
   if (throughput.size > kMostSampled) throughput.delete(throughput.keys().next().value);
 }
 
-function firstToShow() {
+export function firstToShow() {
   let newest = "", running = "";
   for (const job of jobs.values()) {
     if (job.id > newest) newest = job.id;

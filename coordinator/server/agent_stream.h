@@ -2,30 +2,49 @@
 // through a queue. A session begins with the stream and ends, for the controller, exactly once, when the
 // agent closes it, goes silent (keepalive), or is closed by us.
 //
-// Owns itself until gRPC's OnDone and the controller's last reference. Thread-safe.
+//   Await --an agent calls--> Reading, Writing --End, Close, the agent is gone--> Finishing --all done-->
+//   gone
+//
+// Served by a completion queue (completion_queues.h), and without interceptors: with one, each message
+// costs a second pass through the queue. What they would do is done here: the metrics and the audit log.
+//
+// Owns itself until its last operation and the controller's last reference. Thread-safe.
 #pragma once
 
-#include <grpcpp/support/server_callback.h>
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/async_stream.h>
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "coordinator/jobs/controller.h"
+#include "coordinator/server/completion_queues.h"
 #include "coordinator/server/live_streams.h"
-#include "lockstep/v1/workers.pb.h"
+#include "coordinator/server/security.h"
+#include "coordinator/server/services.h"
+#include "lockstep/v1/workers.grpc.pb.h"
 
 namespace lockstep {
 
-class AgentStream final : public grpc::ServerBidiReactor<v1::ConnectRequest, v1::ConnectResponse>,
-                          public AgentSink,
+class AgentStream final : public AgentSink,
                           public LiveStream,
                           public std::enable_shared_from_this<AgentStream> {
  public:
-  // Both must outlive the stream.
-  static AgentStream* Start(Controller* controller, LiveStreams* live, const std::string& owner = "");
+  static constexpr char kMethod[] = "lockstep.v1.Workers/Connect";
+  using Wire = grpc::ServerAsyncReaderWriter<v1::ConnectResponse, v1::ConnectRequest>;
+  // RequestConnect of the service, for a stream on `queue`.
+  using Request = std::function<void(grpc::ServerContext* call, Wire* wire,
+                                     grpc::ServerCompletionQueue* queue, void* tag)>;
+
+  // Takes the next agent's call, and from then on again the next one, until the server is shut down.
+  // What `context` points to must outlive the streams.
+  static void Await(const ServiceContext& context, const Request& request,
+                    grpc::ServerCompletionQueue* queue);
 
   // AgentSink.
   void Send(v1::ConnectResponse message) override;
@@ -33,30 +52,49 @@ class AgentStream final : public grpc::ServerBidiReactor<v1::ConnectRequest, v1:
 
   void End(absl::Status status) override { Close(std::move(status)); }
 
-  // gRPC's reactions.
-  void OnReadDone(bool ok) override;
-  void OnWriteDone(bool ok) override;
-  void OnCancel() override;
-  void OnDone() override;
-
  private:
-  AgentStream(Controller* controller, LiveStreams* live) : controller_(controller), live_(live) {}
+  // Everything of gRPC's, gone with the last operation, whoever still knows the stream.
+  struct Call {
+    grpc::ServerContext context;
+    Wire wire{&context};
+    std::optional<CallNote> note;  // nothing: there is no audit log
+  };
 
+  AgentStream(const ServiceContext& context, const Request& request, grpc::ServerCompletionQueue* queue);
+
+  // The reactions to operations that are done.
+  void OnCalled(bool ok);
+  void OnRead(bool ok);
+  void OnWritten(bool ok);
+  void OnFinished();
+  void OnOver();  // the call: cancelled, or its status is sent
+
+  void ReadNext();
   void WriteOrFinish();
+  void Finish(const absl::Status& status);
   void LeaveOnce();
+  void GoIfDone();
 
-  Controller* const controller_;
-  LiveStreams* const live_;
-  int64_t session_ = 0;
+  const ServiceContext context_;
+  const Request request_;
+  grpc::ServerCompletionQueue* const queue_;
   std::shared_ptr<AgentStream> self_;
+  std::unique_ptr<Call> call_;
+  QueueTag called_, read_, written_, finish_, over_;
+  absl::Time since_;
+  int64_t session_ = 0;
+  bool noted_ = false;  // of the reading reaction
   v1::ConnectRequest incoming_;
   v1::ConnectResponse outgoing_;  // owned by whoever set writing_
 
   absl::Mutex mutex_;
   std::deque<v1::ConnectResponse> orders_ ABSL_GUARDED_BY(mutex_);
   size_t order_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool reading_ ABSL_GUARDED_BY(mutex_) = false;
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool finishing_ ABSL_GUARDED_BY(mutex_) = false;
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
+  bool is_over_ ABSL_GUARDED_BY(mutex_) = false;
   bool left_ ABSL_GUARDED_BY(mutex_) = false;
   std::optional<absl::Status> end_ ABSL_GUARDED_BY(mutex_);
 };

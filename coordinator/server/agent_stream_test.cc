@@ -1,4 +1,5 @@
 #include <gmock/gmock.h>
+#include <prometheus/registry.h>
 
 #include <filesystem>
 
@@ -145,6 +146,44 @@ TEST_F(AgentStreamTest, ShutdownTellsTheAgentWhy) {
   const grpc::Status status = agent.Finish();
   EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_THAT(status.error_message(), HasSubstr("shutting down"));
+}
+
+// More than there are queues, on one connection: each takes the next call as soon as it has one.
+TEST_F(AgentStreamTest, ManyAgentsAreServedAtOnceAndCountedWhenTheyEnd) {
+  constexpr int kAgents = 100;
+  std::vector<std::unique_ptr<FakeAgent>> agents;
+  for (int i = 0; i < kAgents; ++i) {
+    agents.push_back(std::make_unique<FakeAgent>(channel_, absl::StrCat("node-", i), "a"));
+    v1::ConnectResponse answer;
+    ASSERT_TRUE(agents.back()->Read(&answer)) << i;
+    ASSERT_TRUE(answer.has_registered());
+  }
+  EXPECT_EQ(server_->open_streams(), static_cast<size_t>(kAgents));
+  for (int i = 0; i < kAgents; ++i) {
+    v1::ConnectRequest message;
+    message.mutable_heartbeat()->set_echo(1'000 + i);
+    ASSERT_TRUE(agents[i]->Write(message));
+  }
+  for (int i = 0; i < kAgents; ++i) {
+    v1::ConnectResponse answer;
+    ASSERT_TRUE(agents[i]->Read(&answer)) << i;
+    EXPECT_EQ(answer.heard().echo(), 1'000 + i);
+  }
+  agents.clear();
+  EXPECT_TRUE(Eventually([&] { return server_->open_streams() == 0; }));
+  const auto counted = [this] {
+    double calls = 0;
+    for (const auto& family : metrics_->registry().Collect()) {
+      if (family.name != "lockstep_rpcs_total") continue;
+      for (const auto& metric : family.metric) {
+        for (const auto& label : metric.label) {
+          if (label.value == "lockstep.v1.Workers/Connect") calls += metric.counter.value;
+        }
+      }
+    }
+    return calls;
+  };
+  EXPECT_EQ(counted(), kAgents) << "once each";
 }
 
 TEST_F(AgentStreamTest, JobRunsOverTheStreamAndItsModelIsDownloadedVerified) {

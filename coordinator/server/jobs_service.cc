@@ -75,6 +75,22 @@ class JobsService final : public v1::Jobs::CallbackService {
     return Steer(call, &Controller::Resume, request->job(), response);
   }
 
+  grpc::ServerUnaryReactor* DeleteJob(grpc::CallbackServerContext* call, const v1::DeleteJobRequest* request,
+                                      v1::DeleteJobResponse* response) override {
+    const auto job = Find(*call, request->job());
+    if (!job.ok()) return Answer(call, job.status());
+    grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
+    context_.controller->Delete(job->id(), request->keep_model(),
+                                [reactor, response](absl::StatusOr<Controller::Deleted> deleted) {
+                                  if (deleted.ok()) {
+                                    *response->mutable_job() = std::move(deleted->job);
+                                    response->set_freed_bytes(deleted->freed_bytes);
+                                  }
+                                  reactor->Finish(ToGrpc(deleted.status()));
+                                });
+    return reactor;
+  }
+
   grpc::ServerWriteReactor<v1::WatchJobResponse>* WatchJob(grpc::CallbackServerContext* call,
                                                            const v1::WatchJobRequest* request) override {
     using Response = v1::WatchJobResponse;

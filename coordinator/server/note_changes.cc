@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "coordinator/auth/rules.h"
+#include "coordinator/server/agent_stream.h"
 #include "coordinator/server/security.h"
 
 namespace lockstep {
@@ -32,70 +33,32 @@ class Note : public grpc::experimental::Interceptor {
  public:
   Note(const Authorizer* authorizer, AuditLog* audit, const Rule& rule,
        grpc::experimental::ServerRpcInfo* info)
-      : authorizer_(authorizer),
-        audit_(audit),
-        call_(info->server_context()),
-        stream_(info->type() == grpc::experimental::ServerRpcInfo::Type::BIDI_STREAMING) {
-    entry_.rpc = std::string(rule.method);
-  }
+      : note_(authorizer, audit, rule.method, info->server_context()) {}
 
   // The messages are those of the methods in the table, all of protobuf, whose Message is their first base.
   void Intercept(grpc::experimental::InterceptorBatchMethods* methods) override {
-    if (methods->QueryInterceptionHookPoint(InterceptionHookPoints::POST_RECV_MESSAGE) && !asked_) {
+    if (methods->QueryInterceptionHookPoint(InterceptionHookPoints::POST_RECV_MESSAGE)) {
       if (const void* request = methods->GetRecvMessage(); request != nullptr) {
-        Asked(*static_cast<const Message*>(request));
-        if (stream_) audit_->Append(Entry("OPENED"));
+        note_.Asked(*static_cast<const Message*>(request));
       }
     }
-    if (methods->QueryInterceptionHookPoint(InterceptionHookPoints::PRE_SEND_MESSAGE) && !stream_) {
+    if (methods->QueryInterceptionHookPoint(InterceptionHookPoints::PRE_SEND_MESSAGE)) {
       if (const void* response = methods->GetSendMessage(); response != nullptr) {
         const Message* job = PartOf(*static_cast<const Message*>(response), "job");
-        if (job != nullptr && !TextOf(*job, "id").empty()) entry_.job = TextOf(*job, "id");
+        if (job != nullptr && !TextOf(*job, "id").empty()) note_.About(TextOf(*job, "id"));
       }
     }
     if (methods->QueryInterceptionHookPoint(InterceptionHookPoints::PRE_SEND_STATUS)) {
       const grpc::Status status = methods->GetSendStatus();
-      AuditEntry entry = Entry(absl::StatusCodeToString(static_cast<absl::StatusCode>(status.error_code())));
-      entry.reason = status.error_message();
-      return audit_->Append(std::move(entry), [methods] { methods->Proceed(); });
+      return note_.Ended(
+          absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message()),
+          [methods] { methods->Proceed(); });
     }
     methods->Proceed();
   }
 
  private:
-  void Asked(const Message& request) {
-    asked_ = true;
-    entry_.job = TextOf(request, "job");
-    for (const Message* part :
-         {&request, PartOf(request, "fault"), PartOf(request, "spec"), PartOf(request, "register")}) {
-      for (const char* field : {"worker", "name", "path"}) {
-        if (part != nullptr && entry_.target.empty()) entry_.target = TextOf(*part, field);
-      }
-    }
-  }
-
-  AuditEntry Entry(const std::string& outcome) const {
-    AuditEntry entry = entry_;
-    const auto header = call_->client_metadata().find("authorization");
-    if (header != call_->client_metadata().end()) {
-      const Caller caller = authorizer_->Identify({header->second.data(), header->second.size()});
-      entry.who = caller.name;
-      entry.role = caller.role;
-    }
-    for (const auto& value : call_->auth_context()->FindPropertyValues(GRPC_X509_SUBJECT_PROPERTY_NAME)) {
-      entry.certificate = std::string(value.data(), value.size());
-    }
-    entry.peer = call_->peer();
-    entry.outcome = outcome;
-    return entry;
-  }
-
-  const Authorizer* const authorizer_;
-  AuditLog* const audit_;
-  grpc::ServerContextBase* const call_;
-  const bool stream_;
-  AuditEntry entry_;
-  bool asked_ = false;
+  CallNote note_;
 };
 
 class NoteFactory : public grpc::experimental::ServerInterceptorFactoryInterface {
@@ -106,7 +69,7 @@ class NoteFactory : public grpc::experimental::ServerInterceptorFactoryInterface
     const char* method = info->method();
     if (method == nullptr) return nullptr;
     const Rule* rule = FindRule(method[0] == '/' ? method + 1 : method);
-    if (rule == nullptr || !rule->changes) return nullptr;
+    if (rule == nullptr || !rule->changes || rule->method == AgentStream::kMethod) return nullptr;
     return new Note(authorizer_, audit_, *rule, info);
   }
 
@@ -116,6 +79,60 @@ class NoteFactory : public grpc::experimental::ServerInterceptorFactoryInterface
 };
 
 }  // namespace
+
+CallNote::CallNote(const Authorizer* authorizer, AuditLog* audit, std::string_view method,
+                   const grpc::ServerContextBase* call)
+    : authorizer_(authorizer), audit_(audit), call_(call) {
+  entry_.rpc = std::string(method);
+}
+
+void CallNote::Asked(const Message& request) {
+  const std::lock_guard lock(mutex_);
+  if (std::exchange(asked_, true)) return;
+  entry_.job = TextOf(request, "job");
+  for (const Message* part :
+       {&request, PartOf(request, "fault"), PartOf(request, "spec"), PartOf(request, "register")}) {
+    for (const char* field : {"worker", "name", "path"}) {
+      if (part != nullptr && entry_.target.empty()) entry_.target = TextOf(*part, field);
+    }
+  }
+}
+
+void CallNote::Opened(const Message& request) {
+  Asked(request);
+  audit_->Append(Entry("OPENED"));
+}
+
+void CallNote::About(const std::string& job) {
+  const std::lock_guard lock(mutex_);
+  entry_.job = job;
+}
+
+void CallNote::Ended(const absl::Status& status, std::function<void()> written) {
+  AuditEntry entry = Entry(absl::StatusCodeToString(status.code()));
+  entry.reason = std::string(status.message());
+  audit_->Append(std::move(entry), std::move(written));
+}
+
+AuditEntry CallNote::Entry(const std::string& outcome) {
+  AuditEntry entry;
+  {
+    const std::lock_guard lock(mutex_);
+    entry = entry_;
+  }
+  const auto header = call_->client_metadata().find("authorization");
+  if (header != call_->client_metadata().end()) {
+    const Caller caller = authorizer_->Identify({header->second.data(), header->second.size()});
+    entry.who = caller.name;
+    entry.role = caller.role;
+  }
+  for (const auto& value : call_->auth_context()->FindPropertyValues(GRPC_X509_SUBJECT_PROPERTY_NAME)) {
+    entry.certificate = std::string(value.data(), value.size());
+  }
+  entry.peer = call_->peer();
+  entry.outcome = outcome;
+  return entry;
+}
 
 std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface> NoteChanges(
     const Authorizer* authorizer, AuditLog* audit) {

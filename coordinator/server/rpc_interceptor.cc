@@ -1,9 +1,11 @@
 #include "coordinator/server/rpc_interceptor.h"
 
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "coordinator/server/agent_stream.h"
 
 namespace lockstep {
 namespace {
@@ -36,7 +38,9 @@ class Factory : public grpc::experimental::ServerInterceptorFactoryInterface {
   grpc::experimental::Interceptor* CreateServerInterceptor(grpc::experimental::ServerRpcInfo* info) override {
     const char* method = info->method();
     if (method == nullptr) return nullptr;
-    return new RpcInterceptor(metrics_, method[0] == '/' ? method + 1 : method);
+    if (method[0] == '/') ++method;
+    if (std::string_view(method) == AgentStream::kMethod) return nullptr;  // it counts itself
+    return new RpcInterceptor(metrics_, method);
   }
 
  private:

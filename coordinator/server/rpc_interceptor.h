@@ -1,4 +1,5 @@
 // Measures every call of every service at one place: from its arrival to the moment its status is sent.
+// Agents' streams (agent_stream.h) count themselves.
 #pragma once
 
 #include <grpcpp/support/server_interceptor.h>

@@ -10,18 +10,49 @@
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/server_interceptor.h>
 
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <string_view>
 
 #include "coordinator/auth/audit_log.h"
 #include "coordinator/auth/authorizer.h"
+
+namespace google::protobuf {
+class Message;
+}
 
 namespace lockstep {
 
 // For ServerCredentials: checks token, role (coordinator/auth/rules.h) and rate of every call.
 std::shared_ptr<grpc::AuthMetadataProcessor> AdmitCalls(Authorizer* authorizer, AuditLog* audit);
 
-// Holds the answer of each call that changes something until its line is on disk.
+// What the audit log gets of one call. Nothing owned; all must outlive it. Thread-safe.
+class CallNote {
+ public:
+  // `method` must last, as a literal does.
+  CallNote(const Authorizer* authorizer, AuditLog* audit, std::string_view method,
+           const grpc::ServerContextBase* call);
+
+  void Asked(const google::protobuf::Message& request);   // the first one counts
+  void Opened(const google::protobuf::Message& request);  // the same, of a stream, which has a line for it
+  void About(const std::string& job);                     // its id, once it is known
+  void Ended(const absl::Status& status, std::function<void()> written);  // see AuditLog::Append
+
+ private:
+  AuditEntry Entry(const std::string& outcome);
+
+  const Authorizer* const authorizer_;
+  AuditLog* const audit_;
+  const grpc::ServerContextBase* const call_;
+  std::mutex mutex_;
+  AuditEntry entry_;  // guarded by mutex_
+  bool asked_ = false;
+};
+
+// Holds the answer of each call that changes something until its line is on disk; agents' streams
+// (agent_stream.h) do it themselves.
 std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface> NoteChanges(
     const Authorizer* authorizer, AuditLog* audit);
 

@@ -17,6 +17,7 @@
 #include "common/net/limits.h"
 #include "common/net/tls_credentials.h"
 #include "coordinator/http/rpc_metrics.h"
+#include "coordinator/server/completion_queues.h"
 #include "coordinator/server/connection_metrics.h"
 #include "coordinator/server/rpc_interceptor.h"
 #include "coordinator/server/security.h"
@@ -25,6 +26,8 @@
 
 namespace lockstep {
 namespace {
+
+constexpr int kAgentQueues = 4;  // see bench/README.md
 
 constexpr std::array<const char*, 7> kServices = {
     "lockstep.v1.Chaos",      "lockstep.v1.Jobs",   "lockstep.v1.Datasets", "lockstep.v1.Models",
@@ -73,6 +76,7 @@ struct CoordinatorServer::Impl {
   std::unique_ptr<RpcMetrics> metrics;
   std::unique_ptr<WorkerPool> pool;
   std::vector<std::unique_ptr<grpc::Service>> services;
+  std::unique_ptr<CompletionQueues> agent_queues;  // outlive the server
   std::unique_ptr<GatedListener> listener;
   std::shared_ptr<prometheus::Collectable> connections;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor;
@@ -88,35 +92,38 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(cons
   ASSIGN_OR_RETURN(impl->address, ParseHostPort(options.listen));
   RETURN_IF_ERROR(CheckListenable(impl->address, "the coordinator", options.flag));
   impl->pool = std::make_unique<WorkerPool>(options.max_blocking_threads);
+  if (options.metrics != nullptr) impl->metrics = std::make_unique<RpcMetrics>(options.metrics);
   const ServiceContext context = {.controller = options.controller,
                                   .datasets = options.datasets,
                                   .store = options.store,
                                   .artifact_root = options.artifact_root,
                                   .pool = impl->pool.get(),
                                   .live = &impl->live,
-                                  .tokens = options.tokens};
+                                  .tokens = options.tokens,
+                                  .metrics = impl->metrics.get(),
+                                  .authorizer = options.authorizer,
+                                  .audit = options.audit};
   impl->services.push_back(MakeChaosService(context));
   impl->services.push_back(MakeJobsService(context));
   impl->services.push_back(MakeDatasetsService(context));
   impl->services.push_back(MakeModelsService(context));
   impl->services.push_back(MakeNamespacesService(context));
   impl->services.push_back(MakeTokensService(context));
-  impl->services.push_back(MakeWorkersService(context));
+  WorkersServiceParts workers = MakeWorkersService(context);
+  impl->services.push_back(std::move(workers.service));
 
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   Configure(&builder);
   std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
-  if (options.metrics != nullptr) {
-    impl->metrics = std::make_unique<RpcMetrics>(options.metrics);
-    interceptors.push_back(MakeRpcInterceptorFactory(impl->metrics.get()));
-  }
+  if (impl->metrics != nullptr) interceptors.push_back(MakeRpcInterceptorFactory(impl->metrics.get()));
   if (options.audit != nullptr) interceptors.push_back(NoteChanges(options.authorizer, options.audit));
   if (!interceptors.empty()) builder.experimental().SetInterceptorCreators(std::move(interceptors));
   for (const auto& service : impl->services) builder.RegisterService(service.get());
   impl->acceptor = builder.experimental().AddExternalConnectionAcceptor(
       grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, Credentials(options));
+  impl->agent_queues = std::make_unique<CompletionQueues>(&builder, kAgentQueues);
   impl->server = builder.BuildAndStart();
   if (impl->server == nullptr) {
     return absl::InternalError("gRPC could not start the coordinator's server; its log says why");
@@ -131,6 +138,7 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(cons
   impl->listener = *std::move(listener);
   impl->address.port = impl->listener->port();
   impl->connections = MakeConnectionMetrics(impl->listener.get());
+  impl->agent_queues->Start(workers.await_agents);
   impl->listener->Start([acceptor = impl->acceptor.get()](int fd, int listening, const GatedListener::Peer&) {
     grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
     connection.fd = fd;
@@ -156,6 +164,7 @@ void CoordinatorServer::Shutdown(absl::Duration grace) {
   impl_->live.EndAll(absl::UnavailableError("coordinator is shutting down; try again when it is back"));
   impl_->server->Shutdown(absl::ToChronoTime(absl::Now() + grace));
   impl_->server->Wait();
+  impl_->agent_queues->Shutdown();
   impl_->server.reset();
 }
 

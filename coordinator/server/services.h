@@ -2,6 +2,7 @@
 // they share is in ServiceContext; what they promise is written in proto/lockstep/v1.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -9,13 +10,17 @@
 #include "coordinator/server/worker_pool.h"
 
 namespace grpc {
+class ServerCompletionQueue;
 class Service;
-}
+}  // namespace grpc
 
 namespace lockstep {
 
+class AuditLog;
+class Authorizer;
 class Controller;
 class DatasetRegistry;
+class RpcMetrics;
 class Store;
 class TokenStore;
 
@@ -28,6 +33,16 @@ struct ServiceContext {
   WorkerPool* pool = nullptr;  // for whatever may block
   LiveStreams* live = nullptr;
   TokenStore* tokens = nullptr;  // null: nobody is asked for a token
+  // What agents' streams note of themselves; null: nothing. Of `authorizer` and `audit` both or none.
+  RpcMetrics* metrics = nullptr;
+  const Authorizer* authorizer = nullptr;
+  AuditLog* audit = nullptr;
+};
+
+// Agents' streams come from queues of their own.
+struct WorkersServiceParts {
+  std::unique_ptr<grpc::Service> service;
+  std::function<void(grpc::ServerCompletionQueue*)> await_agents;  // see AgentStream::Await
 };
 
 std::unique_ptr<grpc::Service> MakeChaosService(const ServiceContext& context);
@@ -36,6 +51,6 @@ std::unique_ptr<grpc::Service> MakeDatasetsService(const ServiceContext& context
 std::unique_ptr<grpc::Service> MakeModelsService(const ServiceContext& context);
 std::unique_ptr<grpc::Service> MakeNamespacesService(const ServiceContext& context);
 std::unique_ptr<grpc::Service> MakeTokensService(const ServiceContext& context);
-std::unique_ptr<grpc::Service> MakeWorkersService(const ServiceContext& context);
+WorkersServiceParts MakeWorkersService(const ServiceContext& context);
 
 }  // namespace lockstep

@@ -12,7 +12,12 @@
 namespace lockstep {
 namespace {
 
-class WorkersService final : public v1::Workers::CallbackService {
+// Connect with queues of its own, the rest with callbacks.
+using Methods = v1::Workers::WithCallbackMethod_ListWorkers<
+    v1::Workers::WithCallbackMethod_CordonWorker<v1::Workers::WithCallbackMethod_UncordonWorker<
+        v1::Workers::WithAsyncMethod_Connect<v1::Workers::Service>>>>;
+
+class WorkersService final : public Methods {
  public:
   explicit WorkersService(const ServiceContext& context) : context_(context) {}
 
@@ -54,19 +59,21 @@ class WorkersService final : public v1::Workers::CallbackService {
     return reactor;
   }
 
-  grpc::ServerBidiReactor<v1::ConnectRequest, v1::ConnectResponse>* Connect(
-      grpc::CallbackServerContext* call) override {
-    return AgentStream::Start(context_.controller, context_.live, OwnerOf(*call));
-  }
-
  private:
   const ServiceContext context_;
 };
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> MakeWorkersService(const ServiceContext& context) {
-  return std::make_unique<WorkersService>(context);
+WorkersServiceParts MakeWorkersService(const ServiceContext& context) {
+  auto service = std::make_unique<WorkersService>(context);
+  const auto request = [made = service.get()](grpc::ServerContext* call, AgentStream::Wire* wire,
+                                              grpc::ServerCompletionQueue* queue, void* tag) {
+    made->RequestConnect(call, wire, queue, queue, tag);
+  };
+  return {std::move(service), [context, request](grpc::ServerCompletionQueue* queue) {
+            AgentStream::Await(context, request, queue);
+          }};
 }
 
 }  // namespace lockstep

@@ -242,6 +242,16 @@ absl::StatusOr<std::vector<v1::Namespace>> ReadNamespaces(SqliteDatabase& databa
   return MessagesOf<v1::Namespace>(*select, "a namespace");
 }
 
+absl::StatusOr<std::vector<StoredDeletion>> ReadDeletions(SqliteDatabase& database) {
+  ASSIGN_OR_RETURN(auto select, database.Prepare("SELECT job, keep_model FROM deletions ORDER BY job"));
+  std::vector<StoredDeletion> deletions;
+  while (true) {
+    ASSIGN_OR_RETURN(const bool row, select->Step());
+    if (!row) return deletions;
+    deletions.push_back({select->GetText(0), select->GetInt(1) != 0});
+  }
+}
+
 absl::StatusOr<int64_t> ReadStorage(SqliteDatabase& database, const std::string& space) {
   ASSIGN_OR_RETURN(
       auto select,

@@ -39,6 +39,7 @@ absl::StatusOr<std::vector<v1::Checkpoint>> ReadNewestCheckpoints(SqliteDatabase
                                                                   const std::vector<v1::JobState>& states);
 absl::StatusOr<std::vector<v1::Cordon>> ReadCordons(SqliteDatabase& database);
 absl::StatusOr<std::vector<v1::Namespace>> ReadNamespaces(SqliteDatabase& database);
+absl::StatusOr<std::vector<StoredDeletion>> ReadDeletions(SqliteDatabase& database);
 absl::StatusOr<int64_t> ReadStorage(SqliteDatabase& database, const std::string& space);
 absl::StatusOr<std::map<std::string, int64_t>> ReadAllStorage(SqliteDatabase& database);
 

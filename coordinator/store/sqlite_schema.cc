@@ -11,7 +11,7 @@ namespace lockstep {
 namespace {
 
 // kMigrations[n] brings version n to n + 1. Never edit one that was released: append.
-constexpr std::array<const char*, 5> kMigrations = {
+constexpr std::array<const char*, 6> kMigrations = {
     R"sql(
 CREATE TABLE jobs (
   id TEXT PRIMARY KEY,            -- sorts by submission time
@@ -129,6 +129,12 @@ CREATE INDEX models_of_namespace ON jobs (namespace, model_bytes) WHERE model_by
 ALTER TABLE checkpoints ADD COLUMN namespace TEXT NOT NULL DEFAULT 'default';  -- its job's
 ALTER TABLE checkpoints ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX checkpoints_of_namespace ON checkpoints (namespace, bytes);
+)sql",
+    R"sql(
+CREATE TABLE deletions (          -- begun, and ended when the job is gone
+  job TEXT PRIMARY KEY REFERENCES jobs (id) ON DELETE CASCADE,
+  keep_model INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 )sql",
 };
 

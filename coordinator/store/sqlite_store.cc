@@ -77,6 +77,22 @@ class SqliteStore : public Store {
     return Unavailable(status);
   }
 
+  absl::StatusOr<bool> RemoveSome(const std::string& job_id, int limit) override {
+    absl::MutexLock lock(&write_mutex_);
+    RETURN_IF_ERROR(Unavailable(writer_->Execute("BEGIN IMMEDIATE")));
+    absl::StatusOr<bool> more = RemoveSomeRows(*writer_, job_id, limit);
+    absl::Status status = more.status();
+    if (status.ok()) status = writer_->Execute("COMMIT");
+    if (status.ok()) return more;
+    writer_->Execute("ROLLBACK").IgnoreError();
+    return Unavailable(status);
+  }
+
+  absl::StatusOr<std::vector<StoredDeletion>> LoadDeletions() override {
+    absl::MutexLock lock(&read_mutex_);
+    return ReadDeletions(*reader_);
+  }
+
   absl::Status SaveDataset(const v1::Dataset& dataset) override {
     Batch batch;
     batch.datasets.push_back(dataset);

@@ -313,7 +313,8 @@ TEST_F(SqliteStoreTest, AStoreOfBeforeNamespacesIsMigrated) {
     checkpoint.set_bytes(77);
     ASSERT_TRUE(store->Commit(batch).ok());
   }
-  Sql("DROP TABLE namespaces; DROP INDEX jobs_by_name; DROP INDEX jobs_of_namespace; DROP INDEX "
+  Sql("DROP TABLE deletions; DROP TABLE namespaces; DROP INDEX jobs_by_name; DROP INDEX jobs_of_namespace; "
+      "DROP INDEX "
       "models_of_namespace;"
       "DROP INDEX checkpoints_of_namespace; ALTER TABLE jobs DROP COLUMN namespace;"
       "ALTER TABLE jobs DROP COLUMN model_bytes; ALTER TABLE checkpoints DROP COLUMN namespace;"
@@ -325,6 +326,49 @@ TEST_F(SqliteStoreTest, AStoreOfBeforeNamespacesIsMigrated) {
   EXPECT_EQ(*store->StorageOf("default"), 77);
   EXPECT_EQ(store->LoadNamespaces()->size(), 1u);
   EXPECT_THAT(Ids(store->ListJobs({.space = "default"}, "", 9)), ElementsAre("a"));
+}
+
+TEST_F(SqliteStoreTest, ADeletedJobTakesAllItsRowsWithItAndNoOthers) {
+  auto store = Open();
+  Batch batch = OfJobs({Job("a"), Job("b")});
+  batch.jobs[0].job.set_model_bytes(7);
+  for (const char* job : {"a", "b"}) {
+    for (int i = 1; i <= 5; ++i) {
+      batch.lines.push_back(Line(job, i, "text"));
+      batch.points.push_back(Point(job, i, "train/loss", 1));
+    }
+    v1::Checkpoint& checkpoint = batch.checkpoints.emplace_back();
+    checkpoint.set_job_id(job);
+    checkpoint.set_bytes(100);
+    batch.transitions.push_back({job, v1::JOB_STATE_UNSPECIFIED, v1::JOB_STATE_QUEUED, "submitted", {}});
+    batch.requests.push_back({absl::StrCat("request of ", job), job, "digest"});
+  }
+  batch.deletions = {{"a", true}};
+  ASSERT_TRUE(store->Commit(batch).ok());
+  store.reset();
+  store = Open();
+  const auto marked = store->LoadDeletions();
+  ASSERT_EQ(marked->size(), 1u);
+  EXPECT_EQ(marked->front().job_id, "a");
+  EXPECT_TRUE(marked->front().keep_model);
+  EXPECT_TRUE(store->GetJob("a").ok()) << "a mark alone removes nothing";
+
+  EXPECT_TRUE(*store->RemoveSome("a", 3));
+  EXPECT_EQ(store->ReadLogs("a", 0, 100)->lines.size(), 2u);
+  EXPECT_EQ(store->ReadMetrics("a", 0, 100)->size(), 2u);
+  EXPECT_FALSE(*store->RemoveSome("a", 3));
+  Batch removal;
+  removal.removed_jobs = {"a"};
+  ASSERT_TRUE(store->Commit(removal).ok());
+  EXPECT_TRUE(absl::IsNotFound(store->GetJob("a").status()));
+  EXPECT_TRUE(store->LoadDeletions()->empty());
+  EXPECT_TRUE(store->ListTransitions("a")->empty());
+  EXPECT_TRUE(store->ListCheckpoints("a")->empty());
+  EXPECT_FALSE(store->FindRequest("request of a")->has_value());
+  EXPECT_EQ(*store->StorageOf("default"), 100);
+  EXPECT_EQ(store->ReadLogs("b", 0, 100)->lines.size(), 5u);
+  EXPECT_EQ(store->ReadMetrics("b", 0, 100)->size(), 5u);
+  EXPECT_TRUE(store->FindRequest("request of b")->has_value());
 }
 
 TEST_F(SqliteStoreTest, AFailedBatchLeavesNothingBehind) {

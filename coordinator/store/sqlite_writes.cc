@@ -141,7 +141,34 @@ absl::Status WriteNamespaces(SqliteDatabase& database, const Batch& batch) {
   return absl::OkStatus();
 }
 
+// What else is the job's goes with its row.
+absl::Status WriteDeletions(SqliteDatabase& database, const Batch& batch) {
+  for (const StoredDeletion& deletion : batch.deletions) {
+    ASSIGN_OR_RETURN(auto insert,
+                     database.Prepare("INSERT OR REPLACE INTO deletions (job, keep_model) VALUES (?, ?)"));
+    RETURN_IF_ERROR(insert->Text(deletion.job_id).Int(deletion.keep_model).Run());
+  }
+  for (const std::string& id : batch.removed_jobs) {
+    ASSIGN_OR_RETURN(auto remove, database.Prepare("DELETE FROM jobs WHERE id = ?"));
+    RETURN_IF_ERROR(remove->Text(id).Run());
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
+
+absl::StatusOr<bool> RemoveSomeRows(SqliteDatabase& database, const std::string& job_id, int limit) {
+  bool more = false;
+  for (const char* sql : {"DELETE FROM lines WHERE job = ?1 AND position IN (SELECT position FROM lines "
+                          "WHERE job = ?1 LIMIT ?2)",
+                          "DELETE FROM points WHERE job = ?1 AND step IN (SELECT step FROM points WHERE job "
+                          "= ?1 LIMIT ?2)"}) {
+    ASSIGN_OR_RETURN(auto remove, database.Prepare(sql));
+    RETURN_IF_ERROR(remove->Text(job_id).Int(limit).Run());
+    more |= database.changes() >= limit;
+  }
+  return more;
+}
 
 absl::Status WriteBatch(SqliteDatabase& database, const Batch& batch) {
   RETURN_IF_ERROR(WriteDatasets(database, batch));
@@ -150,7 +177,8 @@ absl::Status WriteBatch(SqliteDatabase& database, const Batch& batch) {
   for (const StoredLine& line : batch.lines) RETURN_IF_ERROR(WriteLine(database, line));
   RETURN_IF_ERROR(WriteCheckpoints(database, batch));
   RETURN_IF_ERROR(WriteCordons(database, batch));
-  return WriteNamespaces(database, batch);
+  RETURN_IF_ERROR(WriteNamespaces(database, batch));
+  return WriteDeletions(database, batch);
 }
 
 absl::Status LogCap::Apply(SqliteDatabase& database, const Batch& batch) {

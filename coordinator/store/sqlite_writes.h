@@ -11,6 +11,9 @@
 
 namespace lockstep {
 
+// See Store::RemoveSome.
+absl::StatusOr<bool> RemoveSomeRows(SqliteDatabase& database, const std::string& job_id, int limit);
+
 absl::Status WriteBatch(SqliteDatabase& database, const Batch& batch);
 
 // Keeps each job's newest lines only. Deletes in portions of a tenth of the cap, so that a long log does not

@@ -61,6 +61,12 @@ struct RemovedCheckpoint {
   std::string path;
 };
 
+// A job that is to go: its files first, then its rows.
+struct StoredDeletion {
+  std::string job_id;
+  bool keep_model = false;
+};
+
 struct RemovedCordon {
   std::string worker;
   std::string device;
@@ -85,11 +91,14 @@ struct Batch {
   std::vector<RemovedCordon> removed_cordons;
   std::vector<v1::Namespace> namespaces;
   std::vector<std::string> removed_namespaces;
+  std::vector<StoredDeletion> deletions;
+  std::vector<std::string> removed_jobs;  // ids: the rows, with the mark of their deletion
 
   bool empty() const {
     return jobs.empty() && transitions.empty() && requests.empty() && datasets.empty() && points.empty() &&
            lines.empty() && checkpoints.empty() && removed_checkpoints.empty() && cordons.empty() &&
-           removed_cordons.empty() && namespaces.empty() && removed_namespaces.empty();
+           removed_cordons.empty() && namespaces.empty() && removed_namespaces.empty() && deletions.empty() &&
+           removed_jobs.empty();
   }
 };
 
@@ -105,6 +114,11 @@ class Store {
 
   // UNAVAILABLE: nothing of the batch was stored (disk full, I/O error: the message says which), try again.
   virtual absl::Status Commit(const Batch& batch) = 0;
+
+  // Removes at most `limit` rows of the job's log and as many of its points; true: there are more.
+  // UNAVAILABLE, as Commit. So that the commit that removes the job itself takes no time.
+  virtual absl::StatusOr<bool> RemoveSome(const std::string& job_id, int limit) = 0;
+  virtual absl::StatusOr<std::vector<StoredDeletion>> LoadDeletions() = 0;
 
   // Every job that is not final, oldest first. Final ones stay on disk until they are asked for.
   virtual absl::StatusOr<std::vector<StoredJob>> LoadActiveJobs() = 0;

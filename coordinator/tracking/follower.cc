@@ -101,8 +101,14 @@ absl::StatusOr<std::vector<TrackedJob>> Follower::FinalJobs() {
   ASSIGN_OR_RETURN(std::vector<TrackedJob> jobs, log_->OpenJobs(sink_->id()));
   std::vector<TrackedJob> finals;
   for (TrackedJob& tracked : jobs) {
-    ASSIGN_OR_RETURN(const StoredJob stored, store_->GetJob(tracked.job_id));
-    if (IsFinal(stored.job.state())) finals.push_back(std::move(tracked));
+    const absl::StatusOr<StoredJob> stored = store_->GetJob(tracked.job_id);
+    if (absl::IsNotFound(stored.status())) {  // deleted: what the sink has of it stays as it is
+      tracked.ended = true;
+      RETURN_IF_ERROR(Commit(position_, {tracked}));
+      continue;
+    }
+    RETURN_IF_ERROR(stored.status());
+    if (IsFinal(stored->job.state())) finals.push_back(std::move(tracked));
   }
   return finals;
 }
@@ -138,10 +144,16 @@ Follower::Written Follower::WriteAll(const std::vector<PointChange>& changes, in
 }
 
 absl::Status Follower::WriteJob(const std::vector<PointChange>& points, TrackedJob* tracked) {
-  ASSIGN_OR_RETURN(const StoredJob stored, store_->GetJob(tracked->job_id));
+  const absl::StatusOr<StoredJob> stored = store_->GetJob(tracked->job_id);
   const auto count = static_cast<int64_t>(points.size());
   absl::Status status;
-  if (!tracked->refused) status = sink_->Write(stored.job, points, tracked);
+  if (absl::IsNotFound(stored.status())) {  // deleted before the sink had all of it
+    tracked->refused = true;
+  } else if (!stored.ok()) {
+    return stored.status();
+  } else if (!tracked->refused) {
+    status = sink_->Write(stored->job, points, tracked);
+  }
   if (absl::IsInvalidArgument(status)) {
     LogError("tracking: the job is left out from now on",
              {{"sink", sink_->kind()}, {"job", tracked->job_id}, {"error", status}});
@@ -164,9 +176,11 @@ absl::Status Follower::EndJobs(const std::vector<TrackedJob>& finals) {
     ASSIGN_OR_RETURN(const auto known, log_->FindJob(sink_->id(), tracked.job_id));
     if (known.has_value()) tracked = *known;
     if (tracked.ended) continue;
-    ASSIGN_OR_RETURN(const StoredJob stored, store_->GetJob(tracked.job_id));
-    if (!IsFinal(stored.job.state())) continue;
-    const absl::Status status = sink_->End(stored.job, &tracked);
+    const absl::StatusOr<StoredJob> stored = store_->GetJob(tracked.job_id);
+    if (absl::IsNotFound(stored.status())) continue;  // deleted; the next round sees it
+    RETURN_IF_ERROR(stored.status());
+    if (!IsFinal(stored->job.state())) continue;
+    const absl::Status status = sink_->End(stored->job, &tracked);
     if (absl::IsInvalidArgument(status)) {
       LogError("tracking: the job's end was refused",
                {{"sink", sink_->kind()}, {"job", tracked.job_id}, {"error", status}});

@@ -126,6 +126,27 @@ TEST_F(FollowerTest, AFailureRepeatsTheJobThatFailedAndNoOther) {
   EXPECT_EQ(std::count(calls.begin(), calls.end(), "b: 1"), 1);
 }
 
+TEST_F(FollowerTest, AJobThatIsDeletedHoldsNobodyUp) {
+  SetJob("a");
+  SetJob("b");
+  OpenLog("scripted");
+  AddPoint("a", 1);
+  Start();
+  script_.Await(1);
+  while (log_->Position("scripted").value() < 1) absl::SleepFor(absl::Milliseconds(1));
+  Stop();
+  AddPoint("a", 2);  // one that the sink does not have yet
+  Batch removal;
+  removal.removed_jobs = {"a"};
+  ASSERT_TRUE(store_->Commit(removal).ok());
+  AddPoint("b", 1);
+  SetJob("b", v1::JOB_STATE_SUCCEEDED);
+  Start();
+  EXPECT_THAT(script_.Await(3), ElementsAre("a: 1", "b: 1", "b ends"));
+  Stop();
+  EXPECT_TRUE(OpenLog("scripted")->OpenJobs("scripted")->empty());
+}
+
 TEST_F(FollowerTest, AJobThatIsRefusedHoldsNobodyUp) {
   SetJob("a");
   SetJob("b");

@@ -10,7 +10,7 @@ import unittest
 from cluster import (BIN, CANCELLED, FAILED, NOT_FINISHED, NOT_FOUND, REPOSITORY, USAGE, Cluster, EndToEndTest, digits_spec,
                      find_model, sha256)
 
-COMMANDS = ["run", "submit", "jobs", "describe", "logs", "wait", "cancel", "pause", "scale", "resume", "workers", "checkpoints",
+COMMANDS = ["run", "submit", "jobs", "describe", "logs", "wait", "cancel", "pause", "scale", "resume", "delete", "workers", "checkpoints",
             "download", "plot", "completion", "version"]
 
 

@@ -51,6 +51,12 @@ class Page(EndToEndTest):
         self.assertEqual(cluster.job(job)["state"], "JOB_STATE_CANCELLED")
         self.assertFalse([path for path, *_ in browser.run("return window.sent") if "secret" in path])
         browser.screenshot("cancelled")
+
+        browser.press("d")
+        browser.find("#confirm").click()
+        until(lambda: browser.run("return document.querySelector('#rows').dataset.empty").startswith("no job yet"), "the list to be empty")
+        self.assertIn([f"/api/jobs/{job}/delete", "POST", "Bearer secret-token"], browser.run("return window.sent"))
+        self.assertEqual(cluster.json("jobs").get("jobs", []), [])
         self.assertEqual(browser.errors(), [])
 
     def test_two_jobs_over_each_other_by_keys_alone(self):
@@ -179,6 +185,10 @@ class WithoutBrowser(EndToEndTest):
             self.assertEqual((status, cluster.job(job)["state"]), (200, f"JOB_STATE_{state}"), text)
         changed = until(lambda: json.loads(self.ask(cluster, f"/api/jobs?after={answer['cursor']}")[1])["jobs"], "the list, at most 0.2 s behind, to change")
         self.assertEqual([one["state"] for one in changed], ["cancelled"])
+        unfinished = cluster.submit(digits_spec(name="unfinished"))
+        status, text = self.ask(cluster, f"/api/jobs/{unfinished}/delete", "POST", json_type, b"{}")
+        self.assertEqual(status, 409, text)
+        self.assertIn("lockstep cancel", text)
         self.assertFalse(json.loads(self.ask(cluster, f"/api/jobs?after={answer['cursor']}")[1])["reset"])
         self.assertEqual(cluster.coordinator.stop(), 0)
 

@@ -20,7 +20,7 @@ VIEWERS, SUBMITTERS, WORKERS, ADMINS = {"viewer", "submitter", "admin"}, {"submi
 ALLOWED = {
     **{f"lockstep.v1.Jobs/{name}": VIEWERS for name in (
         "GetJob", "ListJobs", "WatchJob", "StreamLogs", "StreamMetrics", "ListCheckpoints", "AuditJob")},
-    **{f"lockstep.v1.Jobs/{name}": SUBMITTERS for name in ("SubmitJob", "CancelJob", "PauseJob", "ResumeJob", "ScaleJob")},
+    **{f"lockstep.v1.Jobs/{name}": SUBMITTERS for name in ("SubmitJob", "CancelJob", "PauseJob", "ResumeJob", "ScaleJob", "DeleteJob")},
     **{f"lockstep.v1.Datasets/{name}": VIEWERS for name in ("GetDataset", "ListDatasets")},
     "lockstep.v1.Datasets/RegisterDataset": SUBMITTERS,
     "lockstep.v1.Datasets/ReadShard": WORKERS,

@@ -1,9 +1,9 @@
-"""The queue, the gang start, growing, pausing and cancelling, seen from outside."""
+"""The queue, the gang start, growing, pausing, cancelling and deleting, seen from outside."""
 
+import subprocess
 import unittest
 
-from cluster import CANCELLED, EndToEndTest, digits_spec, until
-
+from cluster import CANCELLED, NOT_FOUND, PATIENCE, EndToEndTest, digits_spec, find_model, sha256, until
 
 
 def long_job(**further):
@@ -70,6 +70,57 @@ class Cancel(EndToEndTest):
         job = cluster.submit(digits_spec())
         cluster.lockstep("cancel", job)
         cluster.wait_for(job, "CANCELLED")
+
+
+class Delete(EndToEndTest):
+    def test_a_job_that_has_ended_is_deleted_with_its_files_and_its_quota_is_free(self):
+        cluster = self.cluster(workers=1)
+        done = cluster.run_to_end(digits_spec(epochs=2, checkpoint={"every_steps": 10}))
+        kept = cluster.run_to_end(digits_spec(epochs=1, name="kept"))
+        folder = cluster.artifact_root / "jobs" / done["id"]
+        self.assertTrue(list(folder.rglob("*.safetensors")))
+        used = lambda: int(cluster.json("namespace", "describe", "default")["use"].get("storageBytes", 0))
+        before = used()
+        said = cluster.lockstep("delete", "digits")
+        self.assertEqual(said.stdout.strip(), done["id"])
+        self.assertSays(said.stderr, "is deleted")
+        self.assertFalse(folder.exists())
+        self.assertLess(used(), before)
+        for command in ("describe", "logs", "checkpoints", "delete"):
+            self.assertSays(cluster.lockstep(command, done["id"], expect=NOT_FOUND).stderr, "no job")
+        self.assertEqual([job["id"] for job in cluster.json("jobs")["jobs"]], [kept["id"]])
+        cluster.lockstep("delete", kept["id"], "--keep-model")
+        model = find_model(cluster.artifact_root)
+        self.assertEqual(sha256(model), kept["modelSha256"])
+        self.assertEqual(used(), 0)
+
+    def test_a_job_that_runs_or_that_another_begins_from_stays(self):
+        cluster = self.cluster(workers=1)
+        source = cluster.run_to_end(digits_spec(epochs=1, name="source", checkpoint={"every_steps": 10}))["id"]
+        running = cluster.submit(digits_spec(epochs=5000, name="running"))
+        cluster.wait_step(running, 1)
+        self.assertSays(cluster.lockstep("delete", running, expect=None).stderr, "running", f"lockstep cancel {running}")
+        tuned = cluster.submit(digits_spec(epochs=1, name="tuned", **{"from": {"job": source}}))
+        self.assertSays(cluster.lockstep("delete", source, expect=None).stderr, f"{tuned} .tuned.")
+        cluster.lockstep("cancel", running)
+        cluster.wait_for(tuned, "SUCCEEDED")
+        cluster.lockstep("delete", source, running)
+
+    def test_a_deletion_outlives_a_coordinator_that_is_killed(self):
+        cluster = self.cluster(workers=1)
+        jobs = [cluster.run_to_end(digits_spec(epochs=1, name=f"job-{i}", checkpoint={"every_steps": 2}))["id"] for i in range(4)]
+        deleting = subprocess.Popen(cluster.client("delete", *jobs, "--connect-timeout", "1s"), env=cluster.environment(),
+                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        deleting.stdout.readline()  # the first is gone, the next one is under way
+        cluster.coordinator.kill()
+        deleting.communicate(timeout=PATIENCE)
+        cluster.start_coordinator()
+        left = {job["id"] for job in cluster.json("jobs").get("jobs", [])}
+        self.assertNotIn(jobs[0], left)
+        for job in left:  # those that it had not come to, or is ending just now
+            subprocess.run(cluster.client("delete", job), env=cluster.environment(), capture_output=True, timeout=PATIENCE)
+        until(lambda: not cluster.json("jobs").get("jobs"), "all of them to be gone")
+        self.assertEqual(list((cluster.artifact_root / "jobs").iterdir()), [])
 
 
 class Queue(EndToEndTest):
