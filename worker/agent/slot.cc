@@ -34,11 +34,12 @@ Slot::Slot(const Options& options, Loop* loop, SlotHost* host, WorkerMetrics* me
       host_(host),
       metrics_(metrics),
       devices_(devices),
-      device_(absl::StrCat("cpu:", options.trainer.slot)),
+      device_(options.device.empty() ? absl::StrCat("cpu:", options.trainer.slot) : options.device),
       restart_backoff_(absl::Milliseconds(100), absl::Seconds(5)) {
   account_.ledger = DeviceLedger(SteadyNow());
   account_.uuid = options.uuid;
-  account_.kind = "cpu";
+  account_.nvml = options.nvml;
+  account_.kind = options.trainer.gpu.empty() ? "cpu" : "gpu";
   PublishAccount();
 }
 
@@ -180,10 +181,23 @@ void Slot::OnTime(const v1::DeviceTime& time) {
   account_.ledger.Report(time);
 }
 
+// What a GPU has taken so far, for the spell under way.
+void Slot::ReadMeter() {
+  if (options_.nvml == nullptr || !order_.has_value()) return;
+  const std::optional<double> energy = options_.nvml->Read(options_.uuid).energy;
+  if (energy.has_value()) account_.ledger.Meter(*energy);
+}
+
 void Slot::EndAccount(bool lost, v1::AssignmentStatus* status) {
+  ReadMeter();
   account_.ledger.End(lost, SteadyNow());
   const auto& ended = account_.ledger.ended();
-  if (ended.has_value() && ended->job_id() == status->job_id()) *status->mutable_time() = *ended;
+  if (!ended.has_value() || ended->job_id() != status->job_id()) return;
+  *status->mutable_time() = *ended;
+  if (ended->joules() > 0) {
+    LogInfo("energy that the job took here",
+            {{"job", ended->job_id()}, {"device", device_}, {"joules", ended->joules()}});
+  }
 }
 
 void Slot::PublishAccount() {
@@ -284,6 +298,11 @@ void Slot::OnExit(ExitStatus exit) {
   host_->SlotChanged();
 }
 
+// A GPU that is gone is no reason to end a job that can go on elsewhere.
+v1::AssignmentState Slot::BrokenState() const {
+  return options_.trainer.gpu.empty() ? v1::ASSIGNMENT_STATE_FAILED : v1::ASSIGNMENT_STATE_CRASHED;
+}
+
 void Slot::OnIdleDeath(ExitStatus exit) {
   LogWarning("idle trainer died",
              {{"device", device_}, {"end", exit.ToString()}, {"last", tail_.empty() ? "" : tail_.back()}});
@@ -299,7 +318,7 @@ void Slot::OnIdleDeath(ExitStatus exit) {
                                 "; its last lines: ", tail_.empty() ? "(none)" : absl::StrJoin(tail_, " | "));
   LogError(broken_reason_, {{"next_try_in", absl::FormatDuration(options_.broken_pause)}});
   if (order_.has_value()) {
-    ReportOrder(v1::ASSIGNMENT_STATE_FAILED, broken_reason_);
+    ReportOrder(BrokenState(), broken_reason_);
     DropOrder();
   }
   StartTrainerAfter(options_.broken_pause);
@@ -330,7 +349,7 @@ void Slot::Assign(v1::Assignment assignment) {
   refusal.set_generation(assignment.generation());
   refusal.set_rank(assignment.rank());
   refusal.set_device(device_);
-  refusal.set_state(v1::ASSIGNMENT_STATE_FAILED);
+  refusal.set_state(taken ? v1::ASSIGNMENT_STATE_FAILED : BrokenState());
   refusal.set_message(taken ? absl::StrCat(device_, " works for job ", order_->job_id(), " generation ",
                                            order_->generation(), "; it was assigned twice")
                             : broken_reason_);
@@ -343,6 +362,7 @@ void Slot::Begin(v1::Assignment assignment) {
   stage_ = Stage::kFetching;
   aborted_ = given_again_ = false;
   account_.ledger.Begin(*order_, absl::Now(), SteadyNow());
+  ReadMeter();
   PublishAccount();
   ReportOrder(v1::ASSIGNMENT_STATE_STARTING, "");
   const int64_t token = ++fetch_token_;
