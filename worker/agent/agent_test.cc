@@ -250,6 +250,23 @@ TEST_F(AgentTest, GpusAreSlotsOfTheirOwnByUuid) {
   EXPECT_THAT(page, Not(HasSubstr("lockstep_worker_gpu_power_watts{device=\"cpu:0\"")));
 }
 
+TEST_F(AgentTest, OrderOnAGpuThatIsGoneEndsTheJob) {
+  ::setenv("FAKE_TRAINER", "die-gpu", 1);
+  Agent::Options options = Options(1);
+  options.gpus.gpus = {{0, "GPU-1", "Fake H1", 1}};
+  auto agent = Start(options);
+  const auto registration = AwaitRegistration();
+  ASSERT_TRUE(registration.has_value());
+  ASSERT_EQ(registration->devices_size(), 1);
+  EXPECT_EQ(registration->devices(0).id(), "cpu:0");
+  v1::Assignment order = Order("succeed");
+  order.set_device("gpu:0");
+  Assign(order);
+  const auto end = coordinator_->AwaitState(v1::ASSIGNMENT_STATE_CRASHED);
+  ASSERT_TRUE(end.has_value()) << "a failure would end the job";
+  EXPECT_THAT(end->message(), HasSubstr("slot gpu:0 is broken"));
+}
+
 TEST_F(AgentTest, RootThatIsNotSharedIsReportedAndTheRefusalEndsTheAgent) {
   std::filesystem::remove(folder_ + "/root/.lockstep-root");
   StartCoordinator({.check_root_id = true});

@@ -3,7 +3,8 @@
 // '-'): "crash" (SIGSEGV), "exit3", "flood" (15,000 lines), "succeed", "hang" (after success), "deaf"
 // (ignores Stop), "meet" (publishes a rendezvous address and runs once it has the others'), "burst" (progress
 // and a checkpoint before its end), "freeze" (a sign of life, then SIGSTOP), "slow" (a step beyond its
-// limit). On a GPU its model is what CUDA_VISIBLE_DEVICES shows. FAKE_TRAINER=die exits before it is ready.
+// limit). On a GPU its model is what CUDA_VISIBLE_DEVICES shows. FAKE_TRAINER=die, or die-gpu on a GPU, exits
+// before it is ready.
 #include <signal.h>
 #include <unistd.h>
 
@@ -159,7 +160,7 @@ int main(int argc, char** argv) {
     if (std::strcmp(argv[i], "--device") == 0) device = argv[i + 1];
   }
   const char* mode = std::getenv("FAKE_TRAINER");
-  if (mode != nullptr && std::strcmp(mode, "die") == 0) {
+  if (mode != nullptr && (std::strcmp(mode, "die") == 0 || mode == std::string("die-") + device)) {
     std::fprintf(stderr, "libmissing.so: no such file\n");
     return 127;
   }
