@@ -3,6 +3,8 @@
 #include <dlfcn.h>
 
 #include <cstdlib>
+#include <type_traits>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
