@@ -24,9 +24,10 @@ namespace lockstep {
 namespace {
 
 constexpr char kExamples[] = R"(Examples:
-  lockstep-worker                                     join the coordinator on this machine, one trainer per core
+  lockstep-worker                                     join the coordinator on this machine: its GPUs, or where there are none a trainer per core
   lockstep-worker --cpu-slots 2 --name second --metrics-listen ""
                                                       another worker on this machine, under a name of its own
+  lockstep-worker --gpus 2 --cpu-slots 4              two of this machine's GPUs, and four slots on its cores
   lockstep-worker --coordinator 10.0.0.5:7070 --insecure --advertise-host 10.0.0.7
                                                       join a coordinator on another node, on a trusted network
   lockstep-worker --coordinator 10.0.0.5:7070 --tls-ca ca.pem --tls-cert node-1.pem --tls-key node-1.key --token-file token
@@ -65,6 +66,8 @@ absl::Status CheckName(const std::string& name) {
 
 struct WorkerFlags {
   Agent::Options agent;
+  std::string gpus = "auto";
+  int cpu_slots = 0, threads_per_slot = 0;  // 0: not given
   std::string metrics_listen = "127.0.0.1:7072";
   bool insecure = false;
   std::vector<std::string> data_roots;
@@ -126,6 +129,29 @@ int Fail(const absl::Status& status) {
   return 1;
 }
 
+// The slots, and the threads of each: where there are GPUs, the cores feed them unless slots on cores are
+// asked for.
+absl::Status ChooseSlots(const WorkerFlags& flags, Agent::Options* options) {
+  const int cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  ASSIGN_OR_RETURN(options->gpus, ChooseGpus(flags.gpus, CudaMajorOfThisBuild()));
+  const std::vector<Gpu>& gpus = options->gpus.gpus;
+  if (gpus.empty() && !options->gpus.note.empty()) {
+    LogInfo("no GPUs here, computing on the processor", {{"why", options->gpus.note}});
+  }
+  for (const Gpu& gpu : gpus) {
+    LogInfo("GPU", {{"device", absl::StrCat("gpu:", gpu.index)},
+                    {"uuid", gpu.uuid},
+                    {"model", gpu.name},
+                    {"memory_bytes", gpu.memory},
+                    {"driver", options->gpus.nvml->driver()}});
+  }
+  options->cpu_slots = flags.cpu_slots > 0 ? flags.cpu_slots : gpus.empty() ? cores : 0;
+  const int slots = options->cpu_slots + static_cast<int>(gpus.size());
+  options->slot.trainer.threads =
+      flags.threads_per_slot > 0 ? flags.threads_per_slot : std::max(1, cores / slots);
+  return absl::OkStatus();
+}
+
 int Main(const WorkerFlags& flags) {
   if (absl::Status status = InitLogging("worker", flags.log_level); !status.ok()) return Fail(status);
   if (absl::Status status = Check(flags); !status.ok()) return Fail(status);
@@ -140,6 +166,7 @@ int Main(const WorkerFlags& flags) {
   auto metrics = MetricsServer::Start({.listen = flags.metrics_listen, .daemon = "worker"});
   if (!metrics.ok()) return Fail(metrics.status());
   Agent::Options options = flags.agent;
+  if (absl::Status status = ChooseSlots(flags, &options); !status.ok()) return Fail(status);
   options.on_ready = [&] {
     if (flags.ready_fd >= 0)
       Tell(flags.ready_fd, absl::StrCat("ready metrics=", (*metrics)->address(), "\n"));
@@ -169,7 +196,6 @@ int main(int argc, char** argv) {
   lockstep::Agent::Options& agent = flags.agent;
   agent.host = lockstep::HostName();
   agent.name = agent.host;
-  agent.cpu_slots = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   agent.data_dir = lockstep::DefaultDataDir();
   agent.slot.trainer.program = lockstep::BesideThisProgram("lockstep-trainer");
 
@@ -181,11 +207,13 @@ int main(int argc, char** argv) {
   agent.access.Declare(&takes);
   takes.Switch("--insecure", &flags.insecure, "allow a coordinator on another machine without TLS");
   takes.Text("--name", &agent.name, "unique on the coordinator; default: the host's name", "NAME");
-  int threads_per_slot = 0;
-  takes.Number("--threads-per-slot", &threads_per_slot, 1, 1024,
+  takes.Number("--threads-per-slot", &flags.threads_per_slot, 1, 1024,
                "threads that a trainer computes with; default: the cores divided by the slots. A job's bits "
                "do not depend on it");
-  takes.Number("--cpu-slots", &agent.cpu_slots, 1, 1024, "trainers on this machine; default: one per core");
+  takes.Text("--gpus", &flags.gpus, "auto: all of this machine's; none; how many; or which, by their UUIDs",
+             "auto|none|N|UUID,...");
+  takes.Number("--cpu-slots", &flags.cpu_slots, 1, 1024,
+               "trainers on this machine's cores; default: one per core, but none where there are GPUs");
   takes.Text("--data-dir", &agent.data_dir, "dataset cache and trainer logs", "DIR");
   takes.Texts(
       "--data-root", &flags.data_roots,
@@ -213,9 +241,5 @@ int main(int argc, char** argv) {
   });
   ::unsetenv("LOCKSTEP_TOKEN");  // trainers have no use for it
   if (!access.ok()) return lockstep::Fail(access);
-  agent.slot.trainer.threads =
-      threads_per_slot > 0
-          ? threads_per_slot
-          : std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / agent.cpu_slots);
   return lockstep::Main(flags);
 }

@@ -272,6 +272,16 @@ TEST(Views, WorkersShowADeviceALine) {
             "avx2  1\n");
 }
 
+TEST(Views, AGpuIsShownByItsModel) {
+  v1::ListWorkersResponse workers;
+  v1::Device* device = workers.add_workers()->add_devices()->mutable_device();
+  device->set_id("gpu:0");
+  device->mutable_profile()->set_device_kind("gpu");
+  device->mutable_profile()->set_device_model("NVIDIA H200");
+  device->mutable_profile()->set_instruction_set("sm_90");
+  EXPECT_THAT(WorkersView(workers), HasSubstr("NVIDIA H200"));
+}
+
 TEST(Views, ACordonedDeviceSaysWhy) {
   v1::ListWorkersResponse workers;
   auto* worker = workers.add_workers();

@@ -193,6 +193,11 @@ std::string ConfusionMatrixView(const v1::ConfusionMatrix& matrix) {
   return TableText(rows, right);
 }
 
+// What tells a device from others in a line of a table.
+const std::string& KindOf(const v1::NumericProfile& profile) {
+  return profile.device_kind() == "gpu" ? profile.device_model() : profile.instruction_set();
+}
+
 std::string WorkersView(const v1::ListWorkersResponse& workers) {
   Rows rows = {{"NAME", "HOST", "STATE", "DEVICE", "JOB", "RANK", "KIND", "VERSION"}};
   for (const auto& worker : workers.workers()) {
@@ -210,7 +215,7 @@ std::string WorkersView(const v1::ListWorkersResponse& workers) {
            busy             ? Printable(device.job_id())
            : device.taken() ? "(of another namespace)"
                             : "-",
-           busy ? absl::StrCat(device.rank()) : "-", Printable(device.device().profile().instruction_set()),
+           busy ? absl::StrCat(device.rank()) : "-", Printable(KindOf(device.device().profile())),
            Printable(worker.version())});
     }
   }

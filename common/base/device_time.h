@@ -15,6 +15,7 @@ inline void AddTime(const v1::DeviceTime& more, v1::DeviceTime* sum) {
   sum->set_steps(sum->steps() + more.steps());
   sum->set_samples(sum->samples() + more.samples());
   sum->set_tokens(sum->tokens() + more.tokens());
+  sum->set_joules(sum->joules() + more.joules());
 }
 
 // Seconds.

@@ -82,8 +82,9 @@ TEST(ParseSpec, UnknownFieldNamesLinePathAndNearest) {
 }
 
 TEST(ParseSpec, UnknownFieldWithoutANearNameListsThoseThatExist) {
-  EXPECT_EQ(ParseError("workers: { zebra: 1 }"),
-            "job.yaml:1: workers.zebra: unknown field; expected one of min, max, silence, step_limit");
+  EXPECT_EQ(
+      ParseError("workers: { zebra: 1 }"),
+      "job.yaml:1: workers.zebra: unknown field; expected one of min, max, silence, step_limit, device");
   EXPECT_EQ(ParseError("model:\n  linear: { width: 3 }"),
             "job.yaml:2: model.linear.width: unknown field; no fields are expected here");
 }
@@ -108,7 +109,8 @@ TEST(ParseSpec, WrongTypesSayExpectedAndGot) {
             "job.yaml:1: model.mlp.hidden[1]: expected an integer, got 'wide'");
   EXPECT_THAT(
       ParseError("workers: 4"),
-      StartsWith("job.yaml:1: workers: expected a mapping with min, max, silence, step_limit, got '4'"));
+      StartsWith(
+          "job.yaml:1: workers: expected a mapping with min, max, silence, step_limit, device, got '4'"));
   EXPECT_THAT(ParseError("- a\n- b"), HasSubstr("expected a mapping with name, dataset, model"));
 }
 

@@ -154,6 +154,9 @@ inline constexpr MetricDeclaration kJobSamplesTotal = {
 inline constexpr MetricDeclaration kJobTokensTotal = {"lockstep_job_tokens_total", MetricType::kCounter,
                                                       "tokens", "job",
                                                       "The same in tokens; 0 for a job that reads none."};
+inline constexpr MetricDeclaration kJobEnergy = {
+    "lockstep_job_energy_joules_total", MetricType::kCounter, "joules", "job",
+    "Energy that the job's GPUs took for it, as they measure themselves."};
 inline constexpr MetricDeclaration kJobLostSteps = {
     "lockstep_job_lost_steps_total", MetricType::kCounter, "steps", "job",
     "Optimizer steps of an active job that were lost with a generation and had to be done again: the one "
@@ -224,6 +227,7 @@ inline const MetricTable& CoordinatorMetrics() {
                                               &kJobDeviceSeconds,
                                               &kJobSamplesTotal,
                                               &kJobTokensTotal,
+                                              &kJobEnergy,
                                               &kJobLostSteps,
                                               &kJobRestarts,
                                               &kJobStragglerRatio,

@@ -58,6 +58,7 @@ class JobMetrics : public prometheus::Collectable {
     auto seconds = MakeFamily(kJobDeviceSeconds);
     auto samples_total = MakeFamily(kJobSamplesTotal);
     auto tokens_total = MakeFamily(kJobTokensTotal);
+    auto energy = MakeFamily(kJobEnergy);
     auto lost = MakeFamily(kJobLostSteps);
     auto restarts = MakeFamily(kJobRestarts);
     for (const StoredJob& stored : *jobs) {
@@ -80,6 +81,7 @@ class JobMetrics : public prometheus::Collectable {
       AddKinds(&seconds, total, job.id());
       AddSample(&samples_total, static_cast<double>(total.samples()), label);
       AddSample(&tokens_total, static_cast<double>(total.tokens()), label);
+      if (total.joules() > 0) AddSample(&energy, total.joules(), label);
       AddSample(&lost, static_cast<double>(stored.time.lost_steps()), label);
       for (const auto& [reason, count] : stored.time.restarts())
         AddSample(&restarts, static_cast<double>(count), {{"job", job.id()}, {"reason", reason}});
@@ -87,7 +89,7 @@ class JobMetrics : public prometheus::Collectable {
     std::vector<prometheus::MetricFamily> families;
     for (auto* family :
          {&info, &start, &step, &steps, &epoch, &samples, &train_loss, &validation_loss, &ranks, &generation,
-          &checkpoint, &seconds, &samples_total, &tokens_total, &lost, &restarts}) {
+          &checkpoint, &seconds, &samples_total, &tokens_total, &energy, &lost, &restarts}) {
       if (!family->metric.empty()) families.push_back(std::move(*family));
     }
     return families;

@@ -56,6 +56,16 @@ SchedulerJob Describe(const JobRecord& job, DeviceQuotas* quotas) {
   out.min = LeastWorkers(stored);
   out.max = MostWorkers(stored);
   out.reproducible = stored.spec().reproducible();
+  switch (stored.spec().workers().device()) {
+    case v1::DEVICE_KIND_CPU:
+      out.kind = "cpu";
+      break;
+    case v1::DEVICE_KIND_GPU:
+      out.kind = "gpu";
+      break;
+    default:
+      break;
+  }
   out.held = static_cast<int>(job.members.size());
   out.broken = job.broken;
   out.quota = quotas->IndexOf(stored.namespace_());

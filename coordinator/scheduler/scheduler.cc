@@ -81,9 +81,13 @@ class Pass {
     const std::vector<int>& places = job.reproducible ? by_profile_ : by_kind_;
     const bool bound = job.reproducible && job.pinned != nullptr;
     const int pinned = bound ? PlaceOf(profiles_, ProfileKey(*job.pinned)) : 0;
+    // What is left of a job that lost members sums with devices of its own kind alone.
+    const bool at_work = !job.reproducible && job.pinned != nullptr && job.held > 0;
     Pools pools;
     for (size_t i = 0; i < devices_.size(); ++i) {
       if (bound && places[i] != pinned) continue;
+      if (!job.kind.empty() && devices_[i].profile.device_kind() != job.kind) continue;
+      if (at_work && devices_[i].profile.device_kind() != job.pinned->device_kind()) continue;
       if (!job.avoid.empty() && job.avoid.contains({devices_[i].worker, devices_[i].device})) continue;
       Pool& pool = pools[places[i]];
       pool.all.push_back(static_cast<int>(i));
@@ -261,6 +265,12 @@ class Pass {
                             devices_.size(), " differ (on worker ", devices_[pool.all.front()].worker, " ",
                             ProfileDifference(base, devices_[pool.all.front()].profile), ")");
       }
+    }
+    if (!job.kind.empty()) {
+      return absl::StrCat("waiting for ", Devices(job.min), " (workers.device: ", job.kind,
+                          "): the ready workers have ", largest == nullptr ? 0 : largest->all.size(),
+                          " of that kind and ", devices_.size(),
+                          " in all; start more such workers, or lower workers.min");
     }
     return absl::StrCat("waiting for ", Devices(job.min), ": the ready workers have ", devices_.size(),
                         "; start more workers, or lower workers.min");

@@ -58,6 +58,7 @@ struct SchedulerJob {
   int min = 1;
   int max = 1;
   bool reproducible = true;
+  std::string kind;  // of the devices that it asks for, "cpu" or "gpu"; empty: either
   const v1::NumericProfile* pinned = nullptr;  // not owned; nullptr: not started yet
   int held = 0;                                // devices that it runs on
   std::vector<int> devices;  // running jobs: those that they hold, by rank; -1: not among those given

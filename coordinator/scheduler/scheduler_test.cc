@@ -111,6 +111,45 @@ TEST(SchedulerTest, UnequalProfilesDoNotShareAReproducibleJob) {
   EXPECT_THAT(Started(Schedule({loose}, {}, devices)), ElementsAre("ax2"));
 }
 
+TEST(SchedulerTest, GpusOfTwoModelsShareAReproducibleJob) {
+  auto devices = Node("w1", 3);
+  for (size_t i = 0; i < 2; ++i) {
+    devices[i].profile.set_device_kind("gpu");
+    devices[i].profile.set_device_model(i == 0 ? "NVIDIA H200" : "NVIDIA A100");
+  }
+  const Decisions decisions = Schedule({Job("a", 2, 2)}, {}, {devices[0], devices[1]});
+  EXPECT_THAT(decisions.starts, IsEmpty());
+  ASSERT_EQ(decisions.waits.size(), 1u);
+  EXPECT_THAT(decisions.waits[0].reason, HasSubstr("NVIDIA H200"));
+  EXPECT_THAT(decisions.waits[0].reason, HasSubstr("NVIDIA A100"));
+  SchedulerJob loose = Job("a", 2, 2);
+  loose.reproducible = false;
+  EXPECT_THAT(Started(Schedule({loose}, {}, {devices[0], devices[1]})), ElementsAre("ax2"));
+  // A GPU and a processor never sum together, whatever the job says; not even after a loss.
+  EXPECT_THAT(Started(Schedule({loose}, {}, {devices[0], devices[2]})), IsEmpty());
+  loose.broken = true;
+  loose.held = 1;
+  loose.pinned = &devices[0].profile;
+  EXPECT_THAT(Schedule({loose}, {}, {devices[2]}).mends, IsEmpty());
+  EXPECT_EQ(Schedule({loose}, {}, {devices[1], devices[2]}).mends.size(), 1u);
+}
+
+TEST(SchedulerTest, AJobThatAsksForAKindGetsAnother) {
+  auto devices = Node("w1", 3);
+  devices[2].profile.set_device_kind("gpu");
+  SchedulerJob job = Job("a", 1, 3);
+  job.kind = "gpu";
+  EXPECT_THAT(Started(Schedule({job}, {}, devices)), ElementsAre("ax1"));
+  job.kind = "cpu";
+  EXPECT_THAT(Started(Schedule({job}, {}, devices)), ElementsAre("ax2"));
+  job.kind = "gpu";
+  job.min = 2;
+  const Decisions decisions = Schedule({job}, {}, devices);
+  ASSERT_EQ(decisions.waits.size(), 1u);
+  EXPECT_THAT(decisions.waits[0].reason,
+              HasSubstr("(workers.device: gpu): the ready workers have 1 of that kind and 3 in all"));
+}
+
 TEST(SchedulerTest, APinnedProfileIsKeptAndTheDifferenceNamed) {
   const v1::NumericProfile pinned = Profile("amx");
   SchedulerJob job = Job("a", 1, 1);

@@ -21,8 +21,9 @@ struct DeviceProperties {
   std::string uuid;          // "GPU-..."
   int major = 0, minor = 0;  // compute capability
   int multiprocessors = 0;
-  int64_t memory = 0;  // bytes, all of it
-  int64_t free = 0;    // at this moment
+  std::string toolkit;  // "CUDA 13.0": what the kernels were compiled with
+  int64_t memory = 0;   // bytes, all of it
+  int64_t free = 0;     // at this moment
 };
 
 // 0 where there is no driver or this build has no CUDA.

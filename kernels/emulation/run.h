@@ -47,6 +47,10 @@ const std::string& Error();
 // Launches from here on run their threads and blocks in the order that `seed` draws.
 void SetOrder(uint64_t seed);
 
+// From here on, until it is found again, whatever asks or waits for the device fails, as after an Xid.
+// (runtime.cc)
+void LoseDevice(bool lost);
+
 // For a kernel's source, through toolkit.h.
 void BeginKernel();
 Extent ThreadIndex();

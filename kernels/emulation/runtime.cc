@@ -2,10 +2,12 @@
 // what a kernel is: within a buffer, and of bytes that somebody wrote.
 #include "kernels/cuda/runtime.h"
 
+#include <atomic>
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
 #include "kernels/emulation/memory.h"
+#include "kernels/emulation/run.h"
 
 namespace lockstep::kernels {
 namespace {
@@ -14,7 +16,10 @@ constexpr int64_t kBytes = int64_t{1} << 30;  // of the one device
 
 int64_t taken = 0;
 
+std::atomic<bool> lost = false;
+
 absl::Status CheckDevice(int device) {
+  if (lost) return absl::InternalError("device 0 is lost (Xid 79), as the test has it");
   if (device == 0) return absl::OkStatus();
   return absl::InternalError(absl::StrCat("no device ", device, ": the emulation has one, 0"));
 }
@@ -54,6 +59,10 @@ absl::Status Read(const char* call, const void* address, size_t bytes) {
 
 }  // namespace
 
+namespace emulation {
+void LoseDevice(bool is_lost) { lost = is_lost; }
+}  // namespace emulation
+
 int CountDevices() { return 1; }
 
 absl::StatusOr<DeviceProperties> PropertiesOf(int device) {
@@ -62,6 +71,7 @@ absl::StatusOr<DeviceProperties> PropertiesOf(int device) {
   properties.name = "emulation";
   properties.uuid = "GPU-00000000-0000-0000-0000-000000000000";
   properties.multiprocessors = 1;
+  properties.toolkit = "emulation";
   properties.memory = kBytes;
   properties.free = kBytes - taken;
   return properties;
@@ -145,6 +155,6 @@ absl::Status DeviceStream::Zero(void* to, size_t bytes) const {
   if (bytes > 0) std::memset(to, 0, bytes);
   return absl::OkStatus();
 }
-absl::Status DeviceStream::Wait() const { return absl::OkStatus(); }
+absl::Status DeviceStream::Wait() const { return CheckDevice(0); }
 
 }  // namespace lockstep::kernels

@@ -230,7 +230,7 @@ class Cluster:
 
     def start_worker(self, name, slots=1, wait_ready=True):
         program = Program("lockstep-worker", [
-            "--coordinator", self.address, "--name", name, "--cpu-slots", slots,
+            "--coordinator", self.address, "--name", name, "--gpus", "none", "--cpu-slots", slots,
             "--data-dir", self.folder / name, "--metrics-listen", "127.0.0.1:0", *self._threads, *self._chaos],
             self.folder, wait_ready, self._user)
         self.workers[name] = program

@@ -80,7 +80,7 @@ class NetworkCluster(Cluster):
     def start_worker(self, name, slots=1, wait_ready=True):
         space, address = self._host(name)
         self.workers[name] = self.program("lockstep-worker", [
-            "--coordinator", self.address, "--name", name, "--cpu-slots", slots, "--advertise-host", address,
+            "--coordinator", self.address, "--name", name, "--gpus", "none", "--cpu-slots", slots, "--advertise-host", address,
             "--data-dir", self.folder / name, "--metrics-listen", "", "--insecure", *self._threads], space,
             wait_ready)
         return self.workers[name]

@@ -50,7 +50,7 @@ class SecureCluster(Cluster):
         token = self.folder / f"{name}.token"
         token.write_text(self.token("worker", name) + "\n")
         self.workers[name] = Program("lockstep-worker", [
-            "--coordinator", self.address, "--name", name, "--cpu-slots", slots, "--data-dir", self.folder / name,
+            "--coordinator", self.address, "--name", name, "--gpus", "none", "--cpu-slots", slots, "--data-dir", self.folder / name,
             "--metrics-listen", "127.0.0.1:0", "--threads-per-slot", "1", *self.access(name, token)], self.folder, wait_ready)
         return self.workers[name]
 

@@ -17,8 +17,8 @@ NEEDS_AN_EVENT = {
     ("fleet", "Autoscaling"): "a cluster that can be scaled",
     ("job", "Membership"): "an annotation for the minute after a change of members",
 }
-# What is there only where a cluster can be scaled; tests/e2e/test_autoscale.py scrapes it.
-WITH_A_FLAG = ("lockstep_autoscale_",)
+# What is there only where a cluster can be scaled (tests/e2e/test_autoscale.py scrapes it), or where there are GPUs.
+WITH_A_FLAG = ("lockstep_autoscale_", "lockstep_worker_gpu_", "lockstep_job_energy_")
 
 
 def always_declared():

@@ -41,7 +41,7 @@ class Ports(EndToEndTest):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
             done = subprocess.run([str(BIN / "lockstep-worker"), "--coordinator", cluster.address, "--name", "w",
-                                   "--cpu-slots", "1", "--data-dir", str(self.folder), "--metrics-listen", f"127.0.0.1:{port}"],
+                                   "--gpus", "none", "--cpu-slots", "1", "--data-dir", str(self.folder), "--metrics-listen", f"127.0.0.1:{port}"],
                                   text=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=PATIENCE)
         self.assertGreater(done.returncode, 0)
         self.assertSays(done.stderr, str(port), "in use")

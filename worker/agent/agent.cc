@@ -56,14 +56,26 @@ struct Agent::Impl final : SlotHost {
               [this](const auto& request, const auto& chunk) { return client->ReadShard(request, chunk); }),
         fetches(&cache, &loop),
         reconnect(absl::Milliseconds(50), options.reconnect_limit) {
+    for (const Gpu& gpu : options.gpus.gpus) {
+      Slot::Options slot = options.slot;
+      slot.device = absl::StrCat("gpu:", gpu.index);
+      slot.uuid = slot.trainer.gpu = gpu.uuid;
+      slot.nvml = options.gpus.nvml;
+      AddSlot(slot);
+    }
     for (int i = 0; i < options.cpu_slots; ++i) {
       Slot::Options slot = options.slot;
-      slot.trainer.slot = i;
-      slot.log_directory = options.data_dir + "/logs";
+      slot.device = absl::StrCat("cpu:", i);
       slot.uuid = CpuSlotUuid(options.name, i);
-      slots.push_back(std::make_unique<Slot>(slot, &loop, this, &metrics, devices.get()));
+      AddSlot(slot);
     }
-    metrics.slots.Set(options.cpu_slots);
+    metrics.slots.Set(static_cast<double>(slots.size()));
+  }
+
+  void AddSlot(Slot::Options slot) {
+    slot.trainer.slot = static_cast<int>(slots.size());
+    slot.log_directory = options.data_dir + "/logs";
+    slots.push_back(std::make_unique<Slot>(slot, &loop, this, &metrics, devices.get()));
   }
 
   // ---- What slots need ----
@@ -125,7 +137,7 @@ struct Agent::Impl final : SlotHost {
     }
     metrics.slots_busy.Set(busy);
     metrics.slots_broken.Set(broken);
-    if (!connecting && decided == options.cpu_slots && !finishing) {
+    if (!connecting && decided == std::ssize(slots) && !finishing) {
       if (offered == 0) return Finish(absl::FailedPreconditionError(slots.front()->broken_reason()));
       connecting = true;
       Connect();
@@ -265,7 +277,7 @@ struct Agent::Impl final : SlotHost {
     if (std::exchange(announced_stream, stream_number) == stream_number) return;
     LogInfo("registered", {{"coordinator", options.coordinator},
                            {"name", options.name},
-                           {"slots", options.cpu_slots},
+                           {"slots", slots.size()},
                            {"artifact_root", registered != nullptr ? registered->artifact_root() : ""}});
     if (!std::exchange(announced, true)) options.on_ready();
   }

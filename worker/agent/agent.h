@@ -19,6 +19,7 @@
 #include "absl/time/time.h"
 #include "common/auth/client_access.h"
 #include "common/base/status.h"
+#include "worker/agent/gpu_choice.h"
 #include "worker/agent/slot.h"
 
 namespace prometheus {
@@ -36,6 +37,7 @@ class Agent {
     std::string name;     // unique on its coordinator
     std::string host;     // for people
     int cpu_slots = 1;
+    GpuChoice gpus;                                    // each a slot of its own, before the CPU's
     std::string data_dir;                              // datasets/, logs/
     Slot::Options slot;                                // trainer.slot and log_directory are filled in
     absl::Duration drain_timeout = absl::Seconds(10);  // then trainers are killed

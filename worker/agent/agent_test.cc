@@ -215,6 +215,59 @@ TEST_F(AgentTest, RegistersItsDevicesWithTheirProfilesAndTheRootItSees) {
   EXPECT_TRUE(ready);
 }
 
+TEST_F(AgentTest, GpusAreSlotsOfTheirOwnByUuid) {
+  ::setenv("LOCKSTEP_NVML", FAKE_NVML_PATH, 1);
+  Agent::Options options = Options(1);
+  auto gpus = ChooseGpus("auto", 1);
+  ::unsetenv("LOCKSTEP_NVML");
+  ASSERT_TRUE(gpus.ok()) << gpus.status();
+  options.gpus = *gpus;
+  auto agent = Start(options);
+  const auto registration = AwaitRegistration();
+  ASSERT_TRUE(registration.has_value());
+  ASSERT_EQ(registration->devices_size(), 3);
+  for (int i = 0; i < 2; ++i) {
+    const v1::Device& device = registration->devices(i);
+    EXPECT_EQ(device.id(), absl::StrCat("gpu:", i));
+    EXPECT_EQ(device.uuid(), gpus->gpus[static_cast<size_t>(i)].uuid);
+    EXPECT_EQ(device.profile().device_kind(), "gpu");
+    EXPECT_EQ(device.profile().device_model(), device.uuid()) << "its trainer sees another GPU";
+  }
+  EXPECT_EQ(registration->devices(2).id(), "cpu:0");
+  EXPECT_EQ(registration->devices(2).profile().device_kind(), "cpu");
+
+  v1::Assignment order = Order("succeed");
+  order.set_device("gpu:1");
+  Assign(order);
+  const auto end = coordinator_->AwaitState(v1::ASSIGNMENT_STATE_SUCCEEDED);
+  ASSERT_TRUE(end.has_value());
+  EXPECT_GE(end->time().joules(), 5) << "the driver's library counts 5 J with each look";
+  prometheus::TextSerializer text;
+  const std::string page = text.Serialize((*agent)->device_metrics()->Collect());
+  const std::string labels = absl::StrCat("{device=\"gpu:1\",uuid=\"", gpus->gpus[1].uuid, "\"}");
+  EXPECT_THAT(page, HasSubstr("lockstep_worker_gpu_power_watts" + labels + " 350.5"));
+  EXPECT_THAT(page, HasSubstr("lockstep_worker_gpu_temperature_celsius" + labels + " 61"));
+  EXPECT_THAT(page, Not(HasSubstr("lockstep_worker_gpu_power_watts{device=\"cpu:0\"")));
+}
+
+TEST_F(AgentTest, OrderOnAGpuThatIsGoneEndsTheJob) {
+  ::setenv("FAKE_TRAINER", "die-gpu", 1);
+  Agent::Options options = Options(1);
+  options.gpus.gpus = {{0, "GPU-1", "Fake H1", 1}};
+  auto agent = Start(options);
+  const auto registration = AwaitRegistration();
+  ASSERT_TRUE(registration.has_value());
+  ASSERT_EQ(registration->devices_size(), 1);
+  EXPECT_EQ(registration->devices(0).id(), "cpu:0");
+  v1::Assignment order = Order("succeed");
+  order.set_device("gpu:0");
+  Assign(order);
+  const auto end = coordinator_->AwaitState(v1::ASSIGNMENT_STATE_FAILED);
+  ASSERT_TRUE(end.has_value());
+  EXPECT_TRUE(end->unfit()) << "else it would end the job";
+  EXPECT_THAT(end->message(), HasSubstr("slot gpu:0 is broken"));
+}
+
 TEST_F(AgentTest, RootThatIsNotSharedIsReportedAndTheRefusalEndsTheAgent) {
   std::filesystem::remove(folder_ + "/root/.lockstep-root");
   StartCoordinator({.check_root_id = true});

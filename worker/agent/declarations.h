@@ -65,6 +65,20 @@ inline constexpr MetricDeclaration kDeviceMemory = {
 inline constexpr MetricDeclaration kDeviceCpuSeconds = {
     "lockstep_worker_device_cpu_seconds_total", MetricType::kCounter, "seconds", "device",
     "Processor time of the device's trainer process, user and system; starts at 0 with each process."};
+inline constexpr MetricDeclaration kGpuUtilization = {
+    "lockstep_worker_gpu_utilization_ratio", MetricType::kGauge, "1", "device, uuid",
+    "Share of the GPU's last sampling period in which a kernel ran, as the driver says."};
+inline constexpr MetricDeclaration kGpuMemory = {"lockstep_worker_gpu_used_memory_bytes", MetricType::kGauge,
+                                                 "bytes", "device, uuid",
+                                                 "Memory of the GPU that somebody has taken."};
+inline constexpr MetricDeclaration kGpuTemperature = {"lockstep_worker_gpu_temperature_celsius",
+                                                      MetricType::kGauge, "degrees", "device, uuid",
+                                                      "Temperature of the GPU."};
+inline constexpr MetricDeclaration kGpuPower = {"lockstep_worker_gpu_power_watts", MetricType::kGauge,
+                                                "watts", "device, uuid", "Power that the GPU takes."};
+inline constexpr MetricDeclaration kGpuEnergy = {
+    "lockstep_worker_gpu_energy_joules_total", MetricType::kCounter, "joules", "device, uuid",
+    "Energy that the GPU has taken since its driver was loaded."};
 inline constexpr MetricDeclaration kStepSeconds = {
     "lockstep_step_duration_seconds", MetricType::kHistogram, "seconds", "job, device",
     "What steps of the job took on this device, validations after them included."};
@@ -78,7 +92,8 @@ inline const MetricTable& AgentMetrics() {
       &kWorkerConnected,    &kWorkerReconnects, &kWorkerSeconds,      &kWorkerSteps,    &kWorkerSamples,
       &kWorkerDatasetBytes, &kWorkerLines,      &kWorkerLinesDropped, &kWorkerCrashes,  &kWorkerTokens,
       &kWorkerRoundTrip,    &kDeviceSeconds,    &kWorkerDeviceInfo,   &kDeviceMemory,   &kDeviceCpuSeconds,
-      &kStepSeconds,        &kReduceSeconds};
+      &kStepSeconds,        &kReduceSeconds,    &kGpuUtilization,     &kGpuMemory,      &kGpuTemperature,
+      &kGpuPower,           &kGpuEnergy};
   return table;
 }
 

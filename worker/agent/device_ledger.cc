@@ -16,6 +16,7 @@ void DeviceLedger::Begin(const v1::Assignment& order, absl::Time since, absl::Du
   done_.set_idle(done_.idle() + Waiting(now));
   again_ = order.generation() > 1;
   own_.emplace();
+  first_reading_.reset();
   own_->set_job_id(order.job_id());
   own_->set_device(order.device());
   *own_->mutable_since() = ToProto(since);
@@ -35,6 +36,13 @@ void DeviceLedger::Given(absl::Duration now) {
 
 void DeviceLedger::Report(const v1::DeviceTime& trainer) {
   if (trainer_.has_value() && SumOfKinds(trainer) >= SumOfKinds(*trainer_)) trainer_ = trainer;
+}
+
+void DeviceLedger::Meter(double joules) {
+  if (!own_.has_value()) return;
+  if (!first_reading_.has_value()) first_reading_ = joules;
+  own_->set_joules(
+      std::max(own_->joules(), joules - *first_reading_));  // a driver that was reloaded counts anew
 }
 
 void DeviceLedger::Close(bool lost, absl::Duration now) {

@@ -29,6 +29,8 @@ class DeviceLedger {
   void Given(absl::Duration now);
   // The trainer's totals since Given.
   void Report(const v1::DeviceTime& trainer);
+  // What the device has taken since any moment; a spell's share is from its first reading to its last.
+  void Meter(double joules);
   // The trainer died with the order unread: the next one gets it.
   void TakenBack(absl::Duration now);
   // `lost`: the trainer did not end by itself.
@@ -46,6 +48,7 @@ class DeviceLedger {
 
   absl::Duration mark_;                    // up to here it is accounted for, but for the trainer's part
   v1::DeviceTime done_;                    // spells that are over, and what is between them
+  std::optional<double> first_reading_;    // of the present spell, in joules
   bool again_ = false;                     // the spell is not of the job's first generation
   std::optional<v1::DeviceTime> own_;      // of the present spell: the agent's part
   std::optional<v1::DeviceTime> trainer_;  // its trainer's part, while one has the order

@@ -86,6 +86,23 @@ TEST(DeviceLedgerTest, AnOrderThatIsGivenTwiceIsCountedOnce) {
   EXPECT_DOUBLE_EQ(SumOfKinds(*ledger.ended()), 6);
 }
 
+TEST(DeviceLedgerTest, ASpellsEnergyIsBetweenItsReadings) {
+  DeviceLedger ledger(At(0));
+  ledger.Meter(100);  // nobody's
+  ledger.Begin(Order(1), kSince, At(0));
+  ledger.Meter(250);
+  ledger.Meter(300);
+  EXPECT_DOUBLE_EQ(ledger.Spell()->joules(), 50);
+  ledger.Meter(10);  // the driver was reloaded
+  ledger.End(/*lost=*/false, At(6));
+  EXPECT_DOUBLE_EQ(ledger.ended()->joules(), 50);
+  ledger.Begin(Order(2), kSince, At(7));
+  ledger.Meter(20);
+  ledger.Meter(25);
+  EXPECT_DOUBLE_EQ(ledger.Spell()->joules(), 5);
+  EXPECT_DOUBLE_EQ(ledger.Totals(At(8)).joules(), 55);
+}
+
 TEST(DeviceLedgerTest, AnOlderReportChangesNothing) {
   DeviceLedger ledger(At(0));
   ledger.Begin(Order(1), kSince, At(0));

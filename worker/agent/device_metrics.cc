@@ -56,6 +56,11 @@ std::vector<prometheus::MetricFamily> DeviceMetrics::Collect() const {
   auto cpu = MakeFamily(kDeviceCpuSeconds);
   auto steps = MakeFamily(kStepSeconds);
   auto reductions = MakeFamily(kReduceSeconds);
+  auto utilization = MakeFamily(kGpuUtilization);
+  auto used_memory = MakeFamily(kGpuMemory);
+  auto temperature = MakeFamily(kGpuTemperature);
+  auto power = MakeFamily(kGpuPower);
+  auto energy = MakeFamily(kGpuEnergy);
   for (const auto& [id, device] : devices_) {
     const bool held = !device.job.empty();
     AddKinds(&seconds, device.ledger.Totals(SteadyNow()), id);
@@ -70,13 +75,23 @@ std::vector<prometheus::MetricFamily> DeviceMetrics::Collect() const {
       AddSample(&memory, process->resident_bytes, {{"device", id}});
       AddSample(&cpu, process->cpu_seconds, {{"device", id}});
     }
+    if (device.nvml != nullptr) {
+      const GpuReadings readings = device.nvml->Read(device.uuid);
+      for (const auto& [family, value] :
+           {std::pair{&utilization, readings.utilization}, std::pair{&used_memory, readings.used_memory},
+            std::pair{&temperature, readings.temperature}, std::pair{&power, readings.power},
+            std::pair{&energy, readings.energy}}) {
+        if (value.has_value()) AddSample(family, *value, {{"device", id}, {"uuid", device.uuid}});
+      }
+    }
     if (!held) continue;
     const MetricLabels of_job = {{"job", device.job}, {"device", id}};
     AddHistogram(&steps, device.step_seconds, of_job);
     AddHistogram(&reductions, device.reduce_seconds, of_job);
   }
   std::vector<prometheus::MetricFamily> families;
-  for (auto* family : {&seconds, &info, &memory, &cpu, &steps, &reductions}) {
+  for (auto* family : {&seconds, &info, &memory, &cpu, &steps, &reductions, &utilization, &used_memory,
+                       &temperature, &power, &energy}) {
     if (!family->metric.empty()) families.push_back(std::move(*family));
   }
   return families;

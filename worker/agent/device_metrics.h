@@ -1,8 +1,7 @@
 // Metrics of each device of this node, computed at each scrape: where its time went, who holds it, what its
 // trainer process takes. What is of a job is there while the device works for it.
 //
-// Devices of another kind than processors have further gauges of their own; they belong beside
-// cpu_process.h, behind Device::kind.
+// A GPU's gauges are what it says of itself (nvml.h).
 //
 // Thread-safe: the agent's loop updates, scrapes read.
 #pragma once
@@ -11,10 +10,12 @@
 #include <sys/types.h>
 
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 
 #include "worker/agent/device_ledger.h"
+#include "worker/agent/nvml.h"
 
 namespace lockstep {
 
@@ -24,7 +25,8 @@ class DeviceMetrics : public prometheus::Collectable {
     std::string kind, model, uuid;
     std::string job;  // empty: free
     int rank = 0;
-    pid_t pid = 0;  // of its trainer; 0: none just now
+    pid_t pid = 0;                     // of its trainer; 0: none just now
+    std::shared_ptr<const Nvml> nvml;  // of a GPU
     DeviceLedger ledger{absl::ZeroDuration()};
     v1::Durations step_seconds, reduce_seconds;  // of the present trainer
   };

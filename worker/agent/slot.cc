@@ -34,11 +34,12 @@ Slot::Slot(const Options& options, Loop* loop, SlotHost* host, WorkerMetrics* me
       host_(host),
       metrics_(metrics),
       devices_(devices),
-      device_(absl::StrCat("cpu:", options.trainer.slot)),
+      device_(options.device.empty() ? absl::StrCat("cpu:", options.trainer.slot) : options.device),
       restart_backoff_(absl::Milliseconds(100), absl::Seconds(5)) {
   account_.ledger = DeviceLedger(SteadyNow());
   account_.uuid = options.uuid;
-  account_.kind = "cpu";
+  account_.nvml = options.nvml;
+  account_.kind = options.trainer.gpu.empty() ? "cpu" : "gpu";
   PublishAccount();
 }
 
@@ -180,10 +181,23 @@ void Slot::OnTime(const v1::DeviceTime& time) {
   account_.ledger.Report(time);
 }
 
+// What a GPU has taken so far, for the spell under way.
+void Slot::ReadMeter() {
+  if (options_.nvml == nullptr || !order_.has_value()) return;
+  const std::optional<double> energy = options_.nvml->Read(options_.uuid).energy;
+  if (energy.has_value()) account_.ledger.Meter(*energy);
+}
+
 void Slot::EndAccount(bool lost, v1::AssignmentStatus* status) {
+  ReadMeter();
   account_.ledger.End(lost, SteadyNow());
   const auto& ended = account_.ledger.ended();
-  if (ended.has_value() && ended->job_id() == status->job_id()) *status->mutable_time() = *ended;
+  if (!ended.has_value() || ended->job_id() != status->job_id()) return;
+  *status->mutable_time() = *ended;
+  if (ended->joules() > 0) {
+    LogInfo("energy that the job took here",
+            {{"job", ended->job_id()}, {"device", device_}, {"joules", ended->joules()}});
+  }
 }
 
 void Slot::PublishAccount() {
@@ -344,6 +358,7 @@ void Slot::Begin(v1::Assignment assignment) {
   stage_ = Stage::kFetching;
   aborted_ = given_again_ = false;
   account_.ledger.Begin(*order_, absl::Now(), SteadyNow());
+  ReadMeter();
   PublishAccount();
   ReportOrder(v1::ASSIGNMENT_STATE_STARTING, "");
   const int64_t token = ++fetch_token_;

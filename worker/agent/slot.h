@@ -55,7 +55,9 @@ class Slot {
   struct Options {
     TrainerProcess::Options trainer;
     std::string log_directory;                                // <data-dir>/logs
+    std::string device;                                       // "cpu:0", "gpu:1"; empty: cpu:<trainer.slot>
     std::string uuid;                                         // of the device
+    std::shared_ptr<const Nvml> nvml;                         // of a GPU
     absl::Duration ready_timeout = absl::Seconds(60);         // start to TrainerReady
     absl::Duration exit_grace = absl::Seconds(5);             // final status to exit
     absl::Duration watch_interval = absl::Milliseconds(250);  // between looks at the trainer's pulse
@@ -92,7 +94,10 @@ class Slot {
   // How long steps take here, each average once.
   std::optional<v1::RankTimes> TakeTimes() { return average_.Take(); }
   // Where the device's time for its job went so far; nullopt: it has none.
-  std::optional<v1::DeviceTime> TimeForJob() const { return account_.ledger.Spell(); }
+  std::optional<v1::DeviceTime> TimeForJob() {
+    ReadMeter();
+    return account_.ledger.Spell();
+  }
   const std::string& uuid() const { return account_.uuid; }
   // Published and not answered yet: to be repeated when a stream opens.
   const std::optional<v1::RendezvousAddress>& unanswered_rendezvous() const { return rendezvous_; }
@@ -122,6 +127,7 @@ class Slot {
   void OnTime(const v1::DeviceTime& time);
   // Of the device's work for the job; the end's report carries it. `lost`: the trainer did not end by itself.
   void EndAccount(bool lost, v1::AssignmentStatus* status);
+  void ReadMeter();
   void PublishAccount();
   bool Concerns(const std::string& order, const std::string& job_id, int64_t generation) const;
 

@@ -203,6 +203,10 @@ absl::StatusOr<std::unique_ptr<TrainerProcess>> TrainerProcess::Start(const Opti
                 "--threads",
                 absl::StrCat(options.threads)};
   child.env = {{"OMP_NUM_THREADS", "1"}};
+  if (!options.gpu.empty()) {
+    child.argv.insert(child.argv.end(), {"--device", "gpu"});
+    child.env.emplace_back("CUDA_VISIBLE_DEVICES", options.gpu);
+  }
   child.fds = {{sockets.second, kControlFd}, {null, 0}, {log[1], 1}, {log[1], 2}};
   child.parent_death_signal = SIGKILL;
   auto spawned = Child::Spawn(child);

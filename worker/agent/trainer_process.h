@@ -28,9 +28,10 @@ struct TrainerLine {
 class TrainerProcess {
  public:
   struct Options {
-    std::string program;                       // path of lockstep-trainer
-    int slot = 0;                              // --slot
-    int threads = 1;                           // --threads
+    std::string program;  // path of lockstep-trainer
+    int slot = 0;         // --slot
+    int threads = 1;      // --threads
+    std::string gpu;      // UUID of the only GPU that it sees; empty: computes on the CPU
     std::string advertise_host = "127.0.0.1";  // --host: where other trainers reach its collective
   };
   struct Events {  // run on the loop

@@ -27,13 +27,15 @@ class Constant : public Program {
 
   int logical_shards() const override { return 1; }
   size_t reduction_size() const override { return 0; }
-  size_t loop_flags_offset() const override { return 0; }
   absl::Status Form(Collective*, ShardRange) override { return absl::OkStatus(); }
   int64_t step() const override { return step_; }
   bool done() const override { return false; }
   int64_t position() const override { return step_; }
-  void Contribute(float*) override {}
-  absl::Status Complete(float*) override { return absl::OkStatus(); }
+  absl::Status Contribute() override { return absl::OkStatus(); }
+  float* node_sums() override { return nullptr; }
+  absl::Status PutFlags(const float*) override { return absl::OkStatus(); }
+  absl::Status GetFlags(float*) override { return absl::OkStatus(); }
+  absl::Status Complete() override { return absl::OkStatus(); }
   absl::Status Settle() override { return absl::OkStatus(); }
   bool at_natural_boundary() const override { return false; }
   bool next_is_natural_boundary() const override { return false; }

@@ -34,25 +34,26 @@ Evaluator::Evaluator(const PreparedDataset* dataset, v1::Loss loss, int logical_
   classes_.resize(sized(1));
 }
 
-void Evaluator::AddTokens(Part part, int64_t first, int64_t count, const float* weights,
-                          engine::Executor* executor, ShardTotals* sum) {
+absl::Status Evaluator::AddTokens(Part part, int64_t first, int64_t count, StepEngine::Copy weights,
+                                  StepEngine* engine, ShardTotals* sum) {
   dataset_->FetchTokens(part, 0, first, count, tokens_.data(), classes_.data());
-  executor->TokenLosses(weights, tokens_.data(), classes_.data(), static_cast<int>(count), out_.data(),
-                        targets_.data());
+  RETURN_IF_ERROR(engine->TokenLosses(weights, tokens_.data(), classes_.data(), static_cast<int>(count),
+                                      out_.data(), targets_.data()));
   const size_t predictions = static_cast<size_t>(count * dataset_->sequence_length());
   for (size_t i = 0; i < predictions; ++i) {
     sum->loss += out_[i];
     sum->correct += targets_[i];
   }
   sum->rows += static_cast<double>(predictions);
+  return absl::OkStatus();
 }
 
-void Evaluator::AddRows(Part part, int64_t first, int64_t count, const float* weights,
-                        engine::Executor* executor, ShardTotals* sum, std::vector<int64_t>* confusion) {
+absl::Status Evaluator::AddRows(Part part, int64_t first, int64_t count, StepEngine::Copy weights,
+                                StepEngine* engine, ShardTotals* sum, std::vector<int64_t>* confusion) {
   const bool classification = dataset_->task() == v1::TASK_CLASSIFICATION;
   const int outputs = dataset_->outputs();
   dataset_->Fetch(part, 0, first, count, x_.data(), classes_.data(), targets_.data());
-  executor->Predict(weights, x_.data(), static_cast<int>(count), out_.data());
+  RETURN_IF_ERROR(engine->Predict(weights, x_.data(), static_cast<int>(count), out_.data()));
   for (int64_t row = 0; row < count; ++row) {
     sum->rows += 1;
     if (classification) {
@@ -82,9 +83,10 @@ void Evaluator::AddRows(Part part, int64_t first, int64_t count, const float* we
       sum->target_squared += target * target;
     }
   }
+  return absl::OkStatus();
 }
 
-absl::StatusOr<Evaluation> Evaluator::Evaluate(Part part, const float* weights, engine::Executor* executor,
+absl::StatusOr<Evaluation> Evaluator::Evaluate(Part part, StepEngine::Copy weights, StepEngine* engine,
                                                Collective* collective, ShardRange shards) {
   const bool classification = dataset_->task() == v1::TASK_CLASSIFICATION;
   const int outputs = dataset_->outputs();
@@ -104,9 +106,9 @@ absl::StatusOr<Evaluation> Evaluator::Evaluate(Part part, const float* weights, 
     for (int64_t first = rows * shard / logical_shards_; first < end; first += rows_per_call_) {
       const int64_t count = std::min(rows_per_call_, end - first);
       if (dataset_->task() == v1::TASK_LANGUAGE_MODEL) {
-        AddTokens(part, first, count, weights, executor, &sum);
+        RETURN_IF_ERROR(AddTokens(part, first, count, weights, engine, &sum));
       } else {
-        AddRows(part, first, count, weights, executor, &sum, &confusion);
+        RETURN_IF_ERROR(AddRows(part, first, count, weights, engine, &sum, &confusion));
       }
     }
   }

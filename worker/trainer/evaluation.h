@@ -13,7 +13,7 @@
 #include "common/evaluation/totals.h"
 #include "common/numerics/reduction_tree.h"
 #include "worker/collective/collective.h"
-#include "worker/engine/engine.h"
+#include "worker/trainer/step_engine.h"
 
 namespace lockstep {
 
@@ -29,15 +29,15 @@ class Evaluator {
   Evaluator(const PreparedDataset* dataset, v1::Loss loss, int logical_shards);
 
   // Collective. `shards` are this rank's.
-  absl::StatusOr<Evaluation> Evaluate(Part part, const float* weights, engine::Executor* executor,
+  absl::StatusOr<Evaluation> Evaluate(Part part, StepEngine::Copy weights, StepEngine* engine,
                                       Collective* collective, ShardRange shards);
 
  private:
   // Adds up rows [first, first + count) of `part`.
-  void AddRows(Part part, int64_t first, int64_t count, const float* weights, engine::Executor* executor,
-               ShardTotals* sum, std::vector<int64_t>* confusion);
-  void AddTokens(Part part, int64_t first, int64_t count, const float* weights, engine::Executor* executor,
-                 ShardTotals* sum);
+  absl::Status AddRows(Part part, int64_t first, int64_t count, StepEngine::Copy weights, StepEngine* engine,
+                       ShardTotals* sum, std::vector<int64_t>* confusion);
+  absl::Status AddTokens(Part part, int64_t first, int64_t count, StepEngine::Copy weights,
+                         StepEngine* engine, ShardTotals* sum);
 
   const PreparedDataset* const dataset_;
   const v1::Loss loss_;

@@ -12,6 +12,7 @@
 #include "common/pretrained/import.h"
 #include "common/spec/spec.h"
 #include "spdlog/spdlog.h"
+#include "worker/engine/device/device_profile.h"
 
 namespace lockstep {
 namespace {
@@ -45,8 +46,12 @@ absl::StatusOr<std::unique_ptr<GradientDescent>> GradientDescent::Create(const v
   ASSIGN_OR_RETURN(self->dataset_, PreparedDataset::Prepare(assignment.dataset(), spec));
   const PreparedDataset& data = *self->dataset_;
   ASSIGN_OR_RETURN(self->model_, engine::BuildModel(spec, data.features(), data.outputs(), data.task()));
-  ASSIGN_OR_RETURN(self->optimizer_, engine::MakeOptimizer(spec.train(), *self->model_, &self->team_));
-  ASSIGN_OR_RETURN(self->precision_, engine::PrecisionOf(spec.train().precision()));
+  if (profile.device_kind() == engine::kGpuKind) {
+    ASSIGN_OR_RETURN(self->engine_, MakeGpuStepEngine(self->model_, spec));
+  } else {
+    ASSIGN_OR_RETURN(self->engine_, MakeCpuStepEngine(self->model_, spec, &self->team_));
+  }
+  ASSIGN_OR_RETURN(self->precision_, self->engine_->PrecisionOf(spec.train().precision()));
   self->evaluator_ =
       std::make_unique<Evaluator>(self->dataset_.get(), self->model_->loss(), self->logical_shards());
 
@@ -64,16 +69,20 @@ absl::StatusOr<std::unique_ptr<GradientDescent>> GradientDescent::Create(const v
                             ? spec.train().report_every_steps()
                             : std::max<int64_t>(1, self->total_steps_ / 1000);
 
-  self->weights_.assign(self->model_->flat_size(), 0.0f);
   if (assignment.survivors().empty()) {  // else a peer hands over its state
-    self->model_->Initialize(spec.seed(), self->weights_.data());
+    self->model_->Initialize(spec.seed(), self->engine_->weights().data());
     if (!spec.from().safetensors().empty() && assignment.restore_from().empty()) {
       RETURN_IF_ERROR(self->LoadPretrained());
     }
   }
-  if (spec.train().has_ema()) self->average_ = self->weights_;
-  if (self->early_stopping_.enabled()) self->best_weights_ = self->weights_;
+  self->CopyWeights();
   return self;
+}
+
+void GradientDescent::CopyWeights() {
+  for (const std::span<float> copy : {engine_->average(), engine_->best()}) {
+    if (!copy.empty()) std::ranges::copy(engine_->weights(), copy.begin());
+  }
 }
 
 absl::Status GradientDescent::LoadPretrained() {
@@ -84,7 +93,7 @@ absl::Status GradientDescent::LoadPretrained() {
   options.fresh.assign(from.fresh().begin(), from.fresh().end());
   std::vector<PretrainedTarget> targets;
   for (const engine::Parameter& parameter : model_->parameters()) {
-    targets.push_back({parameter.name, parameter.shape, weights_.data() + parameter.offset});
+    targets.push_back({parameter.name, parameter.shape, engine_->weights().data() + parameter.offset});
   }
   ASSIGN_OR_RETURN(const std::vector<std::string> fresh, ImportPretrained(options, targets));
   spdlog::info("starts from {}: {} tensors read, {} start fresh", options.path, targets.size() - fresh.size(),
@@ -103,10 +112,8 @@ absl::Status GradientDescent::Form(Collective* collective, ShardRange shards) {
   options.reproducible = assignment_.spec().reproducible();
   options.passes = train().accumulation();
   options.precision = precision_;
-  options.team = &team_;
-  executor_.reset();  // the former generation's memory first
   RETURN_IF_ERROR(CheckMemory(options));
-  ASSIGN_OR_RETURN(executor_, engine::MakeExecutor(model_, assignment_.spec(), options));
+  RETURN_IF_ERROR(engine_->Form(options));
   spdlog::info("rank {} of {}: shards {}..{} of {}, {} training rows, {} parameters, step {} of {}",
                collective->rank(), collective->world(), shards.begin, shards.end - 1, logical_shards(),
                dataset_->size(Part::kTrain), model_->parameter_count(), step_, total_steps_);
@@ -119,7 +126,7 @@ int GradientDescent::BatchRows() const {
   return static_cast<int>(std::min(batch, dataset_->size(Part::kTrain) - first));
 }
 
-void GradientDescent::Contribute(float* node_sums) {
+absl::Status GradientDescent::Contribute() {
   if (clock_ != nullptr) clock_->Switch(TimeKind::kInput);
   const int64_t epoch = step_ / steps_per_epoch_;
   const int64_t first = (step_ % steps_per_epoch_) * train().batch_size();
@@ -135,27 +142,39 @@ void GradientDescent::Contribute(float* node_sums) {
     const int64_t at = static_cast<int64_t>(local) * rows_per_shard_;
     if (count > 0 && model_->reads_tokens()) {
       digest += dataset_->FetchTokens(Part::kTrain, epoch, first + begin, count,
-                                      executor_->tokens() + at * model_->features(),
-                                      executor_->classes() + at * model_->positions());
+                                      engine_->tokens() + at * model_->features(),
+                                      engine_->classes() + at * model_->positions());
     } else if (count > 0) {
-      digest += dataset_->Fetch(
-          Part::kTrain, epoch, first + begin, count, executor_->features() + at * dataset_->features(),
-          executor_->classes() ? executor_->classes() + at : nullptr,
-          executor_->targets() ? executor_->targets() + at * dataset_->outputs() : nullptr);
+      digest += dataset_->Fetch(Part::kTrain, epoch, first + begin, count,
+                                engine_->features() + at * dataset_->features(),
+                                engine_->classes() ? engine_->classes() + at : nullptr,
+                                engine_->targets() ? engine_->targets() + at * dataset_->outputs() : nullptr);
     }
-    executor_->SetRows(local, static_cast<int>(count));
+    engine_->SetRows(local, static_cast<int>(count));
     samples += count;
   }
   if (clock_ != nullptr) {
     clock_->Switch(TimeKind::kCompute);
     clock_->CountBatch(samples, model_->reads_tokens() ? samples * model_->positions() : 0);
   }
-  executor_->Gradient(weights_.data(), step_, static_cast<int>(rows), node_sums);
-  float* const stats = node_sums + model_->flat_size();
-  stats[engine::kSamples] = static_cast<float>(samples);
+  stats_[engine::kSamples] = static_cast<float>(samples);
   for (int byte = 0; byte < kDigestBytes; ++byte) {
-    stats[engine::kSampleDigest + byte] = static_cast<float>(digest >> 8 * byte & 0xff);
+    stats_[engine::kSampleDigest + byte] = static_cast<float>(digest >> 8 * byte & 0xff);
   }
+  return engine_->Gradient(step_, static_cast<int>(rows));
+}
+
+absl::Status GradientDescent::PutFlags(const float* flags) {
+  static_assert(engine::kSampleDigest + kDigestBytes <= engine::kLoopFlags);
+  static_assert(engine::kLoopFlags + kLoopFlags <= engine::kStats);
+  std::copy_n(flags, kLoopFlags, stats_ + engine::kLoopFlags);
+  return engine_->PutStats(stats_ + engine::kSamples);
+}
+
+absl::Status GradientDescent::GetFlags(float* flags) {
+  RETURN_IF_ERROR(engine_->GetStats(stats_));
+  std::copy_n(stats_ + engine::kLoopFlags, kLoopFlags, flags);
+  return absl::OkStatus();
 }
 
 // What the ranks really read, not what they should have read: the audit compares.
@@ -173,22 +192,21 @@ void GradientDescent::EnterSamples(const float* stats) {
   ledger_.Add(range);
 }
 
-absl::Status GradientDescent::Complete(float* sums) {
+absl::Status GradientDescent::Complete() {
   const int rows = BatchRows();
-  const float* stats = sums + model_->flat_size();
-  const double loss = stats[engine::kLossSum] / (static_cast<double>(rows) * model_->positions());
+  const double loss = stats_[engine::kLossSum] / (static_cast<double>(rows) * model_->positions());
   const double rate =
       plateau_.factor() * engine::LearningRate(train(), step_ + 1, steps_per_epoch_, total_steps_);
-  const float norm = std::isfinite(loss) ? optimizer_->Apply(sums, weights_.data(), step_ + 1, rate)
-                                         : std::numeric_limits<float>::quiet_NaN();
+  float norm = std::numeric_limits<float>::quiet_NaN();
+  if (std::isfinite(loss)) {
+    ASSIGN_OR_RETURN(norm, engine_->Update(step_ + 1, rate));
+  }
   if (!std::isfinite(norm)) RETURN_IF_ERROR(NonFinite(loss, norm));
   if (std::isfinite(norm)) {
     skipped_in_a_row_ = 0;
-    if (!average_.empty()) {
-      engine::AverageWeights(train().ema(), model_->flat_size(), weights_.data(), average_.data(), &team_);
-    }
+    if (!engine_->average().empty()) RETURN_IF_ERROR(engine_->Average(train().ema()));
   }
-  EnterSamples(stats);
+  EnterSamples(stats_);
   ++step_;
   samples_ += rows;
   best_is_current_ = false;
@@ -247,14 +265,13 @@ absl::Status GradientDescent::Validate() {
     return absl::OkStatus();
   }
   ASSIGN_OR_RETURN(const Evaluation evaluation,
-                   evaluator_->Evaluate(Part::kValidation, judged_weights().data(), executor_.get(),
-                                        collective_, shards_));
+                   evaluator_->Evaluate(Part::kValidation, judged(), engine_.get(), collective_, shards_));
   validation_.clear();
   for (const auto& [name, value] : evaluation.metrics) validation_["validation/" + name] = value;
   const int64_t epoch = (step_ + steps_per_epoch_ - 1) / steps_per_epoch_;
   best_is_current_ = early_stopping_.Observe(validation_, epoch);
   plateau_.Observe(validation_);
-  if (best_is_current_ && early_stopping_.enabled()) best_weights_ = judged_weights();
+  if (best_is_current_ && early_stopping_.enabled()) RETURN_IF_ERROR(engine_->KeepBest(judged()));
   if (early_stopping_.should_stop()) stopped_early_ = true;
   if (points_.empty() || points_.back().step() != step_) {
     v1::MetricPoint point;
@@ -294,7 +311,7 @@ void GradientDescent::FillProgress(v1::JobProgress* progress) const {
 absl::StatusOr<v1::TrainResult> GradientDescent::Finish(const std::string& model_directory) {
   v1::TrainResult result;
   const bool best = early_stopping_.enabled() && early_stopping_.has_best();
-  const std::vector<float>& shipped = best ? best_weights_ : judged_weights();
+  const StepEngine::Copy shipped = best ? StepEngine::Copy::kBest : judged();
   if (best) {
     result.set_stop_reason(absl::StrFormat(
         "%s: the weights of epoch %d with %s %.6g are kept",
@@ -310,7 +327,7 @@ absl::StatusOr<v1::TrainResult> GradientDescent::Finish(const std::string& model
        {std::pair{Part::kValidation, "validation/"}, std::pair{Part::kTest, "test/"}}) {
     if (dataset_->size(part) == 0) continue;
     ASSIGN_OR_RETURN(const Evaluation evaluation,
-                     evaluator_->Evaluate(part, shipped.data(), executor_.get(), collective_, shards_));
+                     evaluator_->Evaluate(part, shipped, engine_.get(), collective_, shards_));
     for (const auto& [metric, value] : evaluation.metrics) (*result.mutable_metrics())[name + metric] = value;
     if (part == Part::kTest && !evaluation.confusion.empty()) {
       v1::ConfusionMatrix* matrix = result.mutable_confusion_matrix();
@@ -320,7 +337,9 @@ absl::StatusOr<v1::TrainResult> GradientDescent::Finish(const std::string& model
   }
   (*result.mutable_metrics())["train/loss"] = last_loss_;
   if (collective_->rank() == 0) {
-    ASSIGN_OR_RETURN(const std::string sha256, WriteResult(model_directory, result, shipped, manifest));
+    RETURN_IF_ERROR(engine_->Fetch());
+    ASSIGN_OR_RETURN(const std::string sha256,
+                     WriteResult(model_directory, result, engine_->of(shipped), manifest));
     result.set_model_sha256(sha256);
     result.set_model_bytes(FolderBytes(model_directory));
   }
@@ -333,7 +352,7 @@ absl::StatusOr<v1::TrainResult> GradientDescent::Finish(const std::string& model
 
 absl::StatusOr<std::string> GradientDescent::WriteResult(const std::string& model_directory,
                                                          const v1::TrainResult& result,
-                                                         const std::vector<float>& shipped,
+                                                         std::span<const float> shipped,
                                                          CheckpointManifest manifest) const {
   manifest.metrics.clear();
   manifest.metrics.insert(result.metrics().begin(), result.metrics().end());

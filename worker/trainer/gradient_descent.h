@@ -20,6 +20,7 @@
 #include "worker/trainer/plateau.h"
 #include "worker/trainer/program.h"
 #include "worker/trainer/shares.h"
+#include "worker/trainer/step_engine.h"
 
 namespace lockstep {
 
@@ -32,17 +33,19 @@ class GradientDescent : public Program {
 
   int logical_shards() const override { return train().logical_shards() * train().accumulation(); }
   size_t reduction_size() const override { return static_cast<size_t>(model_->gradient_size()); }
-  size_t loop_flags_offset() const override {
-    static_assert(engine::kLoopFlags + kLoopFlags <= engine::kStats);
-    return model_->flat_size() + engine::kLoopFlags;
-  }
+  CollectiveOptions::Memory memory() const override { return engine_->memory(); }
+  kernels::Stream stream() const override { return engine_->stream(); }
+  void MakeRoom(int64_t nodes) override { engine_->MakeRoom(nodes); }
   absl::Status Form(Collective* collective, ShardRange shards) override;
   int64_t step() const override { return step_; }
   bool done() const override { return step_ >= total_steps_ || stopped_early_; }
   // Odd: settled; even: the validation of the step before is still due.
   int64_t position() const override { return 2 * step_ + (validation_due_ ? 0 : 1); }
-  void Contribute(float* node_sums) override;
-  absl::Status Complete(float* sums) override;
+  absl::Status Contribute() override;
+  float* node_sums() override { return engine_->node_sums(); }
+  absl::Status PutFlags(const float* flags) override;
+  absl::Status GetFlags(float* flags) override;
+  absl::Status Complete() override;
   absl::Status Settle() override;
   bool at_natural_boundary() const override { return step_ % validate_every_ == 0; }
   bool next_is_natural_boundary() const override { return (step_ + 1) % validate_every_ == 0; }
@@ -50,6 +53,9 @@ class GradientDescent : public Program {
   std::vector<v1::MetricPoint> TakePoints() override { return std::exchange(points_, {}); }
   v1::ModelSummary Summary() const override;
   int64_t samples() const override { return samples_; }
+  absl::Status FetchWeights() override { return engine_->FetchWeights(); }
+  absl::Status FetchState() override { return engine_->Fetch(); }
+  absl::Status StoreState() override { return engine_->Store(); }
   // Of the weights: what else the state holds comes to light in them after the next step.
   uint64_t StepHash() const override;
   uint64_t StateHash() override;
@@ -63,11 +69,14 @@ class GradientDescent : public Program {
  private:
   GradientDescent(const v1::Assignment& assignment, const v1::NumericProfile& profile, int threads);
   const v1::TrainSpec& train() const { return assignment_.spec().train(); }
+  void CopyWeights();  // to their average and the best ones
   absl::Status LoadPretrained();
   int BatchRows() const;
   void EnterSamples(const float* stats);
   // What is validated, kept and shipped.
-  const std::vector<float>& judged_weights() const { return average_.empty() ? weights_ : average_; }
+  StepEngine::Copy judged() const {
+    return engine_->average().empty() ? StepEngine::Copy::kWeights : StepEngine::Copy::kAverage;
+  }
   void AddPoint(v1::MetricPoint point);
   absl::Status Validate();
   int64_t StateBytes() const;
@@ -84,8 +93,7 @@ class GradientDescent : public Program {
   std::vector<Saved> SavedBesideTheWeights() const;
   Shares SharesOf(const std::vector<Saved>& saved, int world) const;
   absl::StatusOr<std::string> WriteResult(const std::string& model_directory, const v1::TrainResult& result,
-                                          const std::vector<float>& shipped,
-                                          CheckpointManifest manifest) const;
+                                          std::span<const float> shipped, CheckpointManifest manifest) const;
   std::map<std::string, std::string> Values() const;
   absl::Status SetValues(const std::map<std::string, std::string>& values);
 
@@ -95,8 +103,8 @@ class GradientDescent : public Program {
   engine::Precision precision_ = engine::Precision::kFp32;
   std::unique_ptr<PreparedDataset> dataset_;
   std::shared_ptr<const engine::Model> model_;
-  std::unique_ptr<engine::Executor> executor_;
-  std::unique_ptr<engine::Optimizer> optimizer_;
+  std::unique_ptr<StepEngine>
+      engine_;  // has the weights, their average, the best ones, the optimizer's state
   std::unique_ptr<Evaluator> evaluator_;
   EarlyStopping early_stopping_;
   Plateau plateau_;
@@ -104,9 +112,7 @@ class GradientDescent : public Program {
   ShardRange shards_;
   int rows_per_shard_ = 0;
 
-  std::vector<float> weights_;       // (flat_size)
-  std::vector<float> average_;       // (flat_size) with train.ema, else empty
-  std::vector<float> best_weights_;  // (flat_size) with early stopping, else empty; of the judged weights
+  float stats_[engine::kStats] = {};  // of this rank's contribution, then of the sum
   int64_t step_ = 0;
   int64_t steps_per_epoch_ = 0;
   int64_t total_steps_ = 0;

@@ -9,8 +9,9 @@ namespace lockstep {
 // the copy of what this rank writes of a checkpoint.
 int64_t GradientDescent::StateBytes() const {
   const auto nodes = static_cast<int64_t>(MaximalNodes(logical_shards(), shards_).size());
-  const auto states = static_cast<int64_t>(optimizer_->state().size());
-  const int64_t copies = 1 + states + (best_weights_.empty() ? 0 : 1) + (average_.empty() ? 0 : 1) + nodes;
+  const auto states = static_cast<int64_t>(engine_->optimizer_state().size());
+  const int64_t copies =
+      1 + states + (engine_->best().empty() ? 0 : 1) + (engine_->average().empty() ? 0 : 1) + nodes;
   const std::vector<Saved> saved = SavedBesideTheWeights();
   const Shares shares = SharesOf(saved, collective_->world());
   const bool first = collective_->rank() == 0;  // which writes all of it when the job pauses
@@ -24,10 +25,10 @@ int64_t GradientDescent::StateBytes() const {
 absl::Status GradientDescent::CheckMemory(const engine::ExecutorOptions& options) const {
   MemoryNeed need;
   need.rows = int64_t{options.shards.size()} * options.rows_per_shard;
-  ASSIGN_OR_RETURN(need.activations, engine::ExecutorBytes(*model_, options));
+  ASSIGN_OR_RETURN(need.activations, engine_->HostBytes(options));
   need.state = StateBytes();
   // The kernel hands out pages as they are written: until the first step only the weights' are.
-  const int64_t written = 1 + (best_weights_.empty() ? 0 : 1) + (average_.empty() ? 0 : 1);
+  const int64_t written = 1 + (engine_->best().empty() ? 0 : 1) + (engine_->average().empty() ? 0 : 1);
   need.resident = step_ > 0 ? need.state : written * model_->flat_size() * int64_t{sizeof(float)};
   spdlog::info("rank {}: activations take {:.1f} MB, weights, gradients, optimizer and checkpoint {:.1f} MB",
                collective_->rank(), static_cast<double>(need.activations) / kMegabyte,
@@ -47,7 +48,7 @@ v1::ModelSummary GradientDescent::Summary() const {
     summary.set_forward_flops(summary.forward_flops() + layer.flops);
   }
   summary.set_parameters(model_->parameter_count());
-  summary.set_activation_bytes(executor_->bytes());
+  summary.set_activation_bytes(engine_->bytes());
   summary.set_state_bytes(StateBytes());
   return summary;
 }

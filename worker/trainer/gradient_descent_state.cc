@@ -143,7 +143,7 @@ absl::Status GradientDescent::SetValues(const std::map<std::string, std::string>
   return absl::OkStatus();
 }
 
-uint64_t GradientDescent::StepHash() const { return HashOf(weights_); }
+uint64_t GradientDescent::StepHash() const { return HashOf(engine_->weights()); }
 
 uint64_t GradientDescent::StateHash() {
   uint64_t hash = 0;
@@ -157,11 +157,11 @@ std::vector<GradientDescent::Saved> GradientDescent::SavedBesideTheWeights() con
   const auto add = [&saved](const Parameters& parameters, const std::string& prefix, const float* flat) {
     for (const engine::Parameter* parameter : parameters) saved.push_back({prefix, parameter, flat});
   };
-  for (const engine::Optimizer::State& state : optimizer_->state()) {
+  for (const engine::Optimizer::State& state : engine_->optimizer_state()) {
     add(Of(*model_, state), absl::StrCat(state.name, "."), state.data);
   }
-  if (!average_.empty()) add(all, "ema.", average_.data());
-  if (!best_weights_.empty()) add(all, "best.", best_weights_.data());
+  if (!engine_->average().empty()) add(all, "ema.", engine_->average().data());
+  if (!engine_->best().empty()) add(all, "best.", engine_->best().data());
   return saved;
 }
 
@@ -180,7 +180,7 @@ void GradientDescent::TakeSnapshot(int rank, int world, Snapshot* snapshot) {
     content.files = {{"spec.yaml", SpecToYaml(assignment_.spec())},
                      {"preprocessing.json", dataset_->PreprocessingJson()},
                      {kLedgerName, ledger_.ToText()}};
-    AddTensors(All(*model_), "", weights_.data(), snapshot, &content.model);
+    AddTensors(All(*model_), "", engine_->weights().data(), snapshot, &content.model);
   }
   const std::vector<Saved> saved = SavedBesideTheWeights();
   const Shares shares = SharesOf(saved, world);
@@ -195,11 +195,10 @@ void GradientDescent::TakeSnapshot(int rank, int world, Snapshot* snapshot) {
 absl::Status GradientDescent::Restore(const OpenedCheckpoint& checkpoint, bool weights_only) {
   const std::string& path = checkpoint.info.path;
   const Parameters all = All(*model_);
-  RETURN_IF_ERROR(ReadTensors(all, "", {checkpoint.model}, path, weights_.data()));
+  RETURN_IF_ERROR(ReadTensors(all, "", {checkpoint.model}, path, engine_->weights().data()));
   if (weights_only) {
-    if (!average_.empty()) average_ = weights_;
-    if (!best_weights_.empty()) best_weights_ = weights_;
-    return absl::OkStatus();
+    CopyWeights();
+    return engine_->Store();
   }
   const CheckpointManifest& manifest = checkpoint.info.manifest;
   if (manifest.dataset_fingerprint != assignment_.dataset().fingerprint()) {
@@ -207,15 +206,16 @@ absl::Status GradientDescent::Restore(const OpenedCheckpoint& checkpoint, bool w
         absl::StrCat(path, " was trained on dataset ", manifest.dataset_version, " (fingerprint ",
                      manifest.dataset_fingerprint, "), this job has ", assignment_.dataset().fingerprint()));
   }
-  for (const engine::Optimizer::State& state : optimizer_->state()) {
+  for (const engine::Optimizer::State& state : engine_->optimizer_state()) {
     RETURN_IF_ERROR(ReadTensors(Of(*model_, state), absl::StrCat(state.name, "."), checkpoint.optimizer, path,
                                 state.data));
   }
-  if (!average_.empty())
-    RETURN_IF_ERROR(ReadTensors(all, "ema.", checkpoint.optimizer, path, average_.data()));
-  if (!best_weights_.empty()) {
-    RETURN_IF_ERROR(ReadTensors(all, "best.", checkpoint.optimizer, path, best_weights_.data()));
+  if (!engine_->average().empty())
+    RETURN_IF_ERROR(ReadTensors(all, "ema.", checkpoint.optimizer, path, engine_->average().data()));
+  if (!engine_->best().empty()) {
+    RETURN_IF_ERROR(ReadTensors(all, "best.", checkpoint.optimizer, path, engine_->best().data()));
   }
+  RETURN_IF_ERROR(engine_->Store());
   // Checkpoints of earlier versions have none: an audit then names the steps that left no record.
   const absl::StatusOr<std::string> ledger =
       ReadSmallFile(absl::StrCat(path, "/", kLedgerName), kMaxLedgerBytes);
@@ -229,12 +229,12 @@ absl::Status GradientDescent::Restore(const OpenedCheckpoint& checkpoint, bool w
 }
 
 std::vector<std::span<float>> GradientDescent::StateBuffers() {
-  std::vector<std::span<float>> buffers = {weights_};
-  for (const engine::Optimizer::State& state : optimizer_->state()) {
+  std::vector<std::span<float>> buffers = {engine_->weights()};
+  for (const engine::Optimizer::State& state : engine_->optimizer_state()) {
     AddStretches(Of(*model_, state), state.data, &buffers);
   }
-  if (!average_.empty()) buffers.emplace_back(average_);
-  if (!best_weights_.empty()) buffers.emplace_back(best_weights_);
+  if (!engine_->average().empty()) buffers.push_back(engine_->average());
+  if (!engine_->best().empty()) buffers.push_back(engine_->best());
   return buffers;
 }
 

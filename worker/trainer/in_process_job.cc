@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "worker/engine/device/device_profile.h"
 #include "worker/engine/engine.h"
 #include "worker/trainer/loop.h"
 #include "worker/trainer/mailbox.h"
@@ -37,11 +38,12 @@ void InProcessJob::StartGeneration(int world, bool abandon) {
     trainer.agent_side = std::make_unique<Channel>(pair->first);
     trainer.trainer_side = std::make_unique<Channel>(pair->second);
     trainer.server = std::thread([this, rank] { Serve(rank); });
-    trainer.trainer = std::thread([&trainer] {
+    trainer.trainer = std::thread([this, &trainer] {
       engine::PrepareComputeThread();
       Mailbox mailbox(trainer.trainer_side.get());
       TrainerLoop::Options loop_options;
       loop_options.profile = engine::CurrentProfile();
+      if (options_.on_gpu) loop_options.profile = *engine::DeviceProfile(0);
       TrainerLoop loop(loop_options, &mailbox, trainer.trainer_side.get(), mailbox.WaitForAssignment());
       loop.Run();
     });
@@ -63,7 +65,7 @@ void InProcessJob::Order(int first, int last) {
     assignment.set_generation(generation_);
     assignment.set_rank(rank);
     assignment.set_world(world_);
-    assignment.set_device(absl::StrCat("cpu:", rank));
+    assignment.set_device(absl::StrCat(options_.on_gpu ? "gpu:" : "cpu:", rank));
     *assignment.mutable_spec() = options_.spec;
     *assignment.mutable_dataset() = options_.dataset;
     assignment.set_job_directory(options_.directory);

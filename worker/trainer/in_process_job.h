@@ -27,6 +27,7 @@ class InProcessJob {
     std::string restore_from;
     bool weights_only = false;
     v1::NumericProfile required_profile;  // unset: none
+    bool on_gpu = false;                  // the first one of this process
   };
   explicit InProcessJob(Options options);
   ~InProcessJob();

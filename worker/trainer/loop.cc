@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "spdlog/spdlog.h"
+#include "worker/engine/device/device_profile.h"
 #include "worker/trainer/gradient_descent.h"
 #include "worker/trainer/replicas.h"
 
@@ -61,8 +62,10 @@ void TrainerLoop::Run() {
     return reporter_.Corrupt(step, std::string(status.message()));
   }
   spdlog::error("job {}: {}", assignment_.job_name(), std::string(status.message()));
-  // A rank that never had the state is no witness against the job: like a process that died.
-  const bool lost = absl::IsDataLoss(status) && program_ && !holds_state_;
+  // A rank that never had the state is no witness against the job: like a process that died. Neither is a GPU
+  // that failed: the job goes on without it, and its next trainer finds out whether it works again.
+  const bool lost = (absl::IsDataLoss(status) && program_ && !holds_state_) ||
+                    (absl::IsInternal(status) && options_.profile.device_kind() == engine::kGpuKind);
   reporter_.Status(lost ? v1::ASSIGNMENT_STATE_CRASHED : v1::ASSIGNMENT_STATE_FAILED, step,
                    std::string(status.message()));
 }
@@ -115,6 +118,7 @@ absl::Status TrainerLoop::RunProgram() {
     } else {
       clock_.Switch(TimeKind::kCheckpoint);
       if (*outcome == Outcome::kPaused && assignment_.rank() == 0) {
+        RETURN_IF_ERROR(program_->FetchState());
         RETURN_IF_ERROR(Annotate(checkpointer_->WriteNow(*program_),
                                  "the job was to pause but its checkpoint could not be written"));
       }
@@ -175,11 +179,12 @@ absl::Status TrainerLoop::FormGeneration() {
   options.shards = shards;
   options.n = program_->reduction_size();
   options.host = options_.host;
+  if (options.world > 1) options.memory = program_->memory();  // alone it sums nothing
+  options.stream = program_->stream();
   options.spin = assignment_.world() <= static_cast<int>(std::thread::hardware_concurrency());
   const ShardRange range = ShardsOfRank(shards, options.world, options.rank);
-  nodes_ = MaximalNodes(shards, range).size();
   // Before the others hear of this rank's address and come: the first touch of much memory takes long.
-  node_sums_.assign(nodes_ * options.n, 0.0f);
+  program_->MakeRoom(std::ssize(MaximalNodes(shards, range)));
   const int64_t generation = assignment_.generation();
   options.given_up = [this, generation] { return mailbox_->IsGivenUp(generation); };
   ASSIGN_OR_RETURN(collective_, MakeCollective(options, [&](const std::string& mine) {
@@ -199,6 +204,7 @@ absl::Status TrainerLoop::FormGeneration() {
   clock_.Switch(assignment_.generation() > 1 ? TimeKind::kRecovery : TimeKind::kIdle);
   RETURN_IF_ERROR(ShareState());
   RETURN_IF_ERROR(program_->Form(collective_.get(), range));
+  RETURN_IF_ERROR(program_->FetchState());
   checkpointer_->MakeRoom(*program_);
   return absl::OkStatus();
 }
@@ -234,6 +240,7 @@ absl::Status TrainerLoop::NameCorrupt(const std::vector<int>& ranks, const std::
 }
 
 absl::Status TrainerLoop::CheckReplicas() {
+  RETURN_IF_ERROR(program_->FetchState());
   const uint64_t mine = program_->StateHash();
   std::vector<uint64_t> hashes(static_cast<size_t>(assignment_.world()));
   RETURN_IF_ERROR(collective_->AllGather(&mine, sizeof(mine), hashes.data()));
@@ -247,6 +254,7 @@ absl::Status TrainerLoop::ShareState() {
     int64_t position;
     uint64_t hash;
   };
+  RETURN_IF_ERROR(program_->FetchState());
   const Holder mine = {holds_state_ ? program_->position() : -1, holds_state_ ? program_->StateHash() : 0};
   std::vector<Holder> holders(static_cast<size_t>(assignment_.world()));
   RETURN_IF_ERROR(collective_->AllGather(&mine, sizeof(mine), holders.data()));
@@ -298,23 +306,26 @@ absl::Status TrainerLoop::TransferState(int root, const std::vector<int>& receiv
     std::copy(copies[i].begin(), copies[i].end(), buffers[i].begin());
   if (std::find(receivers.begin(), receivers.end(), assignment_.rank()) == receivers.end())
     return absl::OkStatus();
+  RETURN_IF_ERROR(program_->StoreState());
   return program_->SetStateValues(values);
 }
 
 absl::StatusOr<TrainerLoop::Outcome> TrainerLoop::StepUntilBoundary() {
-  float* flags = node_sums_.data() + program_->loop_flags_offset();
-  float* const sums = node_sums_.data();  // in place
   const bool together = assignment_.world() > 1;
-  const float* agreed = sums + program_->loop_flags_offset();
   while (!program_->done()) {
-    if (mailbox_->TakeCorruption()) FlipABit(program_->StateBuffers().front());
+    if (mailbox_->TakeCorruption()) {
+      RETURN_IF_ERROR(program_->FetchState());
+      FlipABit(program_->StateBuffers().front());
+      RETURN_IF_ERROR(program_->StoreState());
+    }
     clock_.Switch(TimeKind::kCheckpoint);
     const DeviceClock::Clock::time_point begin = clock_.switched();
     const bool due = assignment_.rank() == 0 && checkpointer_->Due(*program_);
     clock_.Switch(TimeKind::kCompute);
     pulse_.Begin();
-    program_->Contribute(node_sums_.data());
+    RETURN_IF_ERROR(program_->Contribute());
     pulse_.End();
+    float flags[Program::kLoopFlags] = {}, agreed[Program::kLoopFlags] = {};
     const v1::Stop::Mode stop = mailbox_->stop();
     const bool leaves = stop == v1::Stop::MODE_LEAVE;
     flags[kChangeOver] = leaves || mailbox_->HasAssignmentAbove(assignment_.generation()) ? 1.0f : 0.0f;
@@ -322,10 +333,14 @@ absl::StatusOr<TrainerLoop::Outcome> TrainerLoop::StepUntilBoundary() {
     flags[kCancel] = stop == v1::Stop::MODE_CANCEL ? 1.0f : 0.0f;
     flags[kTake] = due ? 1.0f : 0.0f;
     const bool compares = together && assignment_.world() <= kMostComparedRanks;
+    if (compares) RETURN_IF_ERROR(program_->FetchWeights());
     const uint64_t hash = compares ? program_->StepHash() : 0;
     if (compares) PutReplicaHash(hash, flags + kReplica);
+    RETURN_IF_ERROR(program_->PutFlags(flags));
     clock_.Switch(TimeKind::kCommunication);
-    if (together) RETURN_IF_ERROR(collective_->OrderedSum(node_sums_.data(), sums));
+    float* const sums = program_->node_sums();  // in place
+    if (together) RETURN_IF_ERROR(collective_->OrderedSum(sums, sums));
+    RETURN_IF_ERROR(program_->GetFlags(agreed));
     const std::chrono::nanoseconds reduced = clock_.Switch(TimeKind::kCompute);
     if (compares && !ReplicasAgree(agreed + kReplica, assignment_.world())) return NameCorruptReplica(hash);
     checkpointer_->Confirm();
@@ -333,11 +348,14 @@ absl::StatusOr<TrainerLoop::Outcome> TrainerLoop::StepUntilBoundary() {
     const bool pause = agreed[kPause] > 0, cancel = agreed[kCancel] > 0, take = agreed[kTake] > 0;
     AwaitCopy();
     clock_.Switch(TimeKind::kCompute);
-    RETURN_IF_ERROR(program_->Complete(sums));
+    RETURN_IF_ERROR(program_->Complete());
     RETURN_IF_ERROR(program_->Settle());
     arriving_ = collective_->arriving();
     clock_.Switch(TimeKind::kCheckpoint);
-    if (take && !program_->done()) checkpointer_->Take(*program_);
+    if (take && !program_->done()) {
+      RETURN_IF_ERROR(program_->FetchState());
+      checkpointer_->Take(*program_);
+    }
     clock_.Switch(TimeKind::kCompute);
     clock_.CountStep(clock_.switched() - begin, reduced);
     reporter_.Step(*program_, arriving_, /*flush=*/false);
@@ -357,6 +375,7 @@ absl::Status TrainerLoop::Finish() {
   reporter_.Step(*program_, arriving_, /*flush=*/true);
   clock_.Switch(TimeKind::kCheckpoint);
   if (assignment_.rank() == 0) {
+    RETURN_IF_ERROR(program_->FetchState());
     // The final checkpoint is a convenience (`from:` this job); the model below is the job's result.
     (void)checkpointer_->WriteNow(*program_);
   }

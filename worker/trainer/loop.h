@@ -84,9 +84,7 @@ class TrainerLoop {
   bool holds_state_ = false;  // not yet for a newcomer, until a peer has given it
   std::unique_ptr<Collective> collective_;
   std::unique_ptr<Checkpointer> checkpointer_;  // from the first generation on
-  std::vector<float> node_sums_;
-  size_t nodes_ = 0;
-  std::vector<double> arriving_;  // by rank, of this generation
+  std::vector<double> arriving_;                // by rank, of this generation
 };
 
 }  // namespace lockstep

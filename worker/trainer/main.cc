@@ -8,6 +8,7 @@
 #include "spdlog/sinks/stdout_sinks.h"
 #include "spdlog/spdlog.h"
 #include "worker/control/channel.h"
+#include "worker/engine/device/device_profile.h"
 #include "worker/engine/engine.h"
 #include "worker/trainer/loop.h"
 #include "worker/trainer/mailbox.h"
@@ -21,6 +22,8 @@ int main(int argc, char** argv) {
   lockstep::Flags& takes = line.flags();
   takes.Number("--control-fd", &control_fd, 0, 1 << 20, "inherited socket to the agent");
   takes.Number("--slot", &slot, 0, 1 << 20, "number of the device on this node");
+  std::string device = "cpu";
+  takes.Choice("--device", &device, {"cpu", "gpu"}, "what to compute on; gpu: the first that CUDA shows");
   takes.Text("--host", &options.host, "address that other trainers can reach this one at", "HOST");
   takes.Number("--threads", &options.threads, 1, 1024, "threads to compute with");
   if (const auto exit = line.Parse(argc, argv)) return lockstep::Leave(*exit);
@@ -32,6 +35,14 @@ int main(int argc, char** argv) {
   setenv("OMP_NUM_THREADS", "1", 0);
   lockstep::engine::PrepareComputeThread();
   options.profile = lockstep::engine::CurrentProfile();
+  if (device == "gpu") {
+    const auto profile = lockstep::engine::DeviceProfile(0);
+    if (!profile.ok()) {
+      std::fprintf(stderr, "lockstep-trainer: %s\n", std::string(profile.status().message()).c_str());
+      return 1;
+    }
+    options.profile = *profile;
+  }
 
   lockstep::Channel channel(control_fd);
   lockstep::v1::FromTrainer ready;

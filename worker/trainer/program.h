@@ -35,10 +35,15 @@ class Program {
   virtual int logical_shards() const = 0;
   // Floats summed over the shards in each step.
   virtual size_t reduction_size() const = 0;
-  // Where in those floats the loop may put `kLoopFlags` numbers of its own (loop.cc).
+  // So many of them are the loop's own (loop.cc).
   static constexpr int kLoopFlags = 20;
-  virtual size_t loop_flags_offset() const = 0;
 
+  // Where the sums of a step lie, and what the device's are queued on; see CollectiveOptions.
+  virtual CollectiveOptions::Memory memory() const { return CollectiveOptions::Memory::kHost; }
+  virtual kernels::Stream stream() const { return nullptr; }
+  // A generation will form in which this rank has `nodes` rows of sums. Before the others hear of it: the
+  // first touch of much memory takes long.
+  virtual void MakeRoom(int64_t /*nodes*/) {}
   // A generation has formed: this rank works on `shards` from now on. `collective` lives until the next Form.
   virtual absl::Status Form(Collective* collective, ShardRange shards) = 0;
 
@@ -48,11 +53,15 @@ class Program {
   // that is behind takes the state of one that is not.
   virtual int64_t position() const = 0;
 
-  // The local part of the next step: (MaximalNodes of the shards, reduction_size()).
-  virtual void Contribute(float* node_sums) = 0;
-  // The rest of it, from the sum over all shards (scratch afterwards): identical on each rank. A failure
-  // fails the job.
-  virtual absl::Status Complete(float* sums) = 0;
+  // The local part of the next step, into node_sums(): (MaximalNodes of the shards, reduction_size()).
+  virtual absl::Status Contribute() = 0;
+  virtual float* node_sums() = 0;
+  // The loop's own numbers: kLoopFlags of the first row, put in after Contribute, and taken out of the sum.
+  virtual absl::Status PutFlags(const float* flags) = 0;
+  virtual absl::Status GetFlags(float* flags) = 0;
+  // The rest of it, from the sum over all shards in the first row (scratch afterwards): identical on each
+  // rank. After GetFlags. A failure fails the job.
+  virtual absl::Status Complete() = 0;
   // Collective: what a completed step still owes (a validation), if anything.
   virtual absl::Status Settle() = 0;
   // Did the last step end a unit (an epoch) after which a checkpoint is natural?
@@ -66,6 +75,13 @@ class Program {
   // What is trained, for people; after Form.
   virtual v1::ModelSummary Summary() const = 0;
   virtual int64_t samples() const = 0;
+
+  // The state, as StateBuffers, TakeSnapshot and the hashes have it, is that of the last step from here on:
+  // a device's has to be fetched first. FetchWeights is for StepHash alone.
+  virtual absl::Status FetchWeights() { return absl::OkStatus(); }
+  virtual absl::Status FetchState() { return absl::OkStatus(); }
+  // What was written into StateBuffers is what the next step starts from.
+  virtual absl::Status StoreState() { return absl::OkStatus(); }
 
   // Equal on all ranks, unless the memory of one is corrupt: of what each step starts from, and of
   // everything.

@@ -3,7 +3,8 @@
 // '-'): "crash" (SIGSEGV), "exit3", "flood" (15,000 lines), "succeed", "hang" (after success), "deaf"
 // (ignores Stop), "meet" (publishes a rendezvous address and runs once it has the others'), "burst" (progress
 // and a checkpoint before its end), "freeze" (a sign of life, then SIGSTOP), "slow" (a step beyond its
-// limit). FAKE_TRAINER=die exits before it is ready.
+// limit). On a GPU its model is what CUDA_VISIBLE_DEVICES shows. FAKE_TRAINER=die, or die-gpu on a GPU, exits
+// before it is ready.
 #include <signal.h>
 #include <unistd.h>
 
@@ -20,12 +21,14 @@ namespace {
 
 class FakeTrainer {
  public:
-  explicit FakeTrainer(int fd) : channel_(fd) {}
+  FakeTrainer(int fd, const char* device) : channel_(fd), device_(device) {}
 
   int Run() {
     v1::FromTrainer ready;
-    ready.mutable_ready()->mutable_profile()->set_device_kind("cpu");
-    ready.mutable_ready()->mutable_profile()->set_device_model("fake");
+    const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
+    const bool gpu = device_ == "gpu" && visible != nullptr;
+    ready.mutable_ready()->mutable_profile()->set_device_kind(device_);
+    ready.mutable_ready()->mutable_profile()->set_device_model(gpu ? visible : "fake");
     Send(ready);
     v1::ToTrainer message;
     while (channel_.Receive(&message).ok()) {
@@ -141,6 +144,7 @@ class FakeTrainer {
   }
 
   Channel channel_;
+  const std::string device_;
   v1::Assignment order_;
   bool ended_ = false;
 };
@@ -150,13 +154,15 @@ class FakeTrainer {
 
 int main(int argc, char** argv) {
   int fd = -1;
+  const char* device = "cpu";
   for (int i = 1; i + 1 < argc; ++i) {
     if (std::strcmp(argv[i], "--control-fd") == 0) fd = std::atoi(argv[i + 1]);
+    if (std::strcmp(argv[i], "--device") == 0) device = argv[i + 1];
   }
   const char* mode = std::getenv("FAKE_TRAINER");
-  if (mode != nullptr && std::strcmp(mode, "die") == 0) {
+  if (mode != nullptr && (std::strcmp(mode, "die") == 0 || mode == std::string("die-") + device)) {
     std::fprintf(stderr, "libmissing.so: no such file\n");
     return 127;
   }
-  return lockstep::FakeTrainer(fd).Run();
+  return lockstep::FakeTrainer(fd, device).Run();
 }

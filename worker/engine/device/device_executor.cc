@@ -98,7 +98,15 @@ class GraphDeviceExecutor final : public DeviceExecutor {
     tree_.rows = reinterpret_cast<const int*>(inputs_ + at_.rows);
     tree_.node_end = reinterpret_cast<const int*>(inputs_ + at_.node_end);
     std::copy(node_end_.begin(), node_end_.end(), reinterpret_cast<int*>(Staged(at_.node_end)));
-    auto* const floats = reinterpret_cast<float*>(memory);
+    RETURN_IF_ERROR(BindOps(options, reinterpret_cast<float*>(memory)));
+    // Nobody writes between the parameters.
+    return stream_.Zero(node_sums_, static_cast<size_t>(bytes().node_sums));
+  }
+
+  int64_t plan_floats() const { return plan_.floats(); }
+
+  // UNIMPLEMENTED: an operation has no kernel. `floats` is the plan's memory, which is not touched.
+  absl::Status BindOps(const ExecutorOptions& options, float* floats) {
     input_ = floats + plan_.offset(plan_.value(graph_.input));
     output_ = floats + plan_.offset(plan_.value(graph_.output));
     additions_.resize(graph_.nodes.size());
@@ -110,11 +118,10 @@ class GraphDeviceExecutor final : public DeviceExecutor {
       if (ops_.back() == nullptr) {
         return absl::UnimplementedError(
             absl::StrCat(node.name(), ": a layer of kind ", node.kind(),
-                         " has no kernel on a GPU yet; train this model on CPUs"));
+                         " has no kernel on a GPU yet; train this model on CPU slots (workers.device: cpu)"));
       }
     }
-    // Nobody writes between the parameters.
-    return stream_.Zero(node_sums_, static_cast<size_t>(bytes().node_sums));
+    return absl::OkStatus();
   }
 
   float* features() override { return static_cast<float*>(features_.data()); }
@@ -271,6 +278,17 @@ absl::StatusOr<DeviceExecutor::Bytes> DeviceExecutor::BytesOf(const Model& model
   const std::shared_ptr<const GraphModel> borrowed(std::shared_ptr<void>(), graph_model);
   const kernels::DeviceStream none;
   return GraphDeviceExecutor(borrowed, options, none).bytes();
+}
+
+absl::Status DeviceExecutor::Check(std::shared_ptr<const Model> model, const ExecutorOptions& options) {
+  RETURN_IF_ERROR(GraphOf(*model).status());
+  if (options.precision != Precision::kFp32) {
+    return absl::UnimplementedError("train.precision: bf16 has no kernels on a GPU yet; use fp32");
+  }
+  const kernels::DeviceStream none;
+  GraphDeviceExecutor executor(std::static_pointer_cast<const GraphModel>(std::move(model)), options, none);
+  const std::unique_ptr<float[]> memory(new float[static_cast<size_t>(executor.plan_floats())]);
+  return executor.BindOps(options, memory.get());
 }
 
 absl::StatusOr<std::unique_ptr<DeviceExecutor>> DeviceExecutor::Make(std::shared_ptr<const Model> model,

@@ -27,6 +27,8 @@ class DeviceExecutor {
                                                               const ExecutorOptions& options,
                                                               DeviceArena& arena,
                                                               const kernels::DeviceStream& stream);
+  // UNIMPLEMENTED: as Make, without a device.
+  static absl::Status Check(std::shared_ptr<const Model> model, const ExecutorOptions& options);
   // Of an arena, by what they are for.
   struct Bytes {
     int64_t activations = 0, inputs = 0, node_sums = 0;

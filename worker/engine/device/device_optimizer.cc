@@ -88,10 +88,13 @@ absl::StatusOr<Chosen> Choose(const v1::OptimizerSpec& spec) {
       return Chosen{std::make_unique<DeviceAdam>(AdamRule(spec.adam(), false)), spec.adam().weight_decay()};
     case v1::OptimizerSpec::kAdamw:
       return Chosen{std::make_unique<DeviceAdam>(AdamRule(spec.adamw(), true)), AdamWDecay(spec.adamw())};
+    case v1::OptimizerSpec::KIND_NOT_SET:
+      return absl::InvalidArgumentError("train.optimizer: none is given");
     default:
-      return absl::UnimplementedError(
-          "train.optimizer: on a GPU there are sgd, adam and adamw so far; train with one of them, or on "
-          "CPUs");
+      return absl::UnimplementedError(absl::StrCat(
+          "train.optimizer: ", v1::OptimizerSpec::descriptor()->FindFieldByNumber(spec.kind_case())->name(),
+          " has no kernel on a GPU yet; train with sgd, adam or adamw, or on CPU slots (workers.device: "
+          "cpu)"));
   }
 }
 
@@ -185,7 +188,9 @@ class FlatDeviceOptimizer final : public DeviceOptimizer {
   std::vector<Optimizer::State> state() override {
     std::vector<Optimizer::State> out;
     const std::vector<std::string> names = rule_->states();
-    for (size_t s = 0; s < names.size(); ++s) out.push_back({names[s], state_[s], trained_});
+    for (size_t s = 0; s < names.size(); ++s) {
+      out.push_back({names[s], state_.empty() ? nullptr : state_[s], trained_});
+    }
     return out;
   }
 
@@ -223,6 +228,13 @@ absl::StatusOr<int64_t> DeviceOptimizer::BytesOf(const v1::TrainSpec& spec, cons
   const kernels::DeviceStream none;
   ASSIGN_OR_RETURN(const auto optimizer, MakeUnbound(spec, model, none));
   return optimizer->bytes();
+}
+
+absl::StatusOr<std::vector<Optimizer::State>> DeviceOptimizer::StatesOf(const v1::TrainSpec& spec,
+                                                                        const Model& model) {
+  const kernels::DeviceStream none;
+  ASSIGN_OR_RETURN(const auto optimizer, MakeUnbound(spec, model, none));
+  return optimizer->state();
 }
 
 absl::StatusOr<std::unique_ptr<DeviceOptimizer>> DeviceOptimizer::Make(const v1::TrainSpec& spec,

@@ -28,6 +28,10 @@ class DeviceOptimizer {
   // Of an arena.
   static absl::StatusOr<int64_t> BytesOf(const v1::TrainSpec& spec, const Model& model);
 
+  // What state() will have, without a device and without data.
+  static absl::StatusOr<std::vector<Optimizer::State>> StatesOf(const v1::TrainSpec& spec,
+                                                                const Model& model);
+
   virtual ~DeviceOptimizer() = default;
   // As Optimizer::Apply; both are device memory.
   virtual absl::Status Apply(float* gradient, float* weights, int64_t step, double learning_rate) = 0;

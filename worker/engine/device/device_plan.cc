@@ -20,7 +20,8 @@ absl::StatusOr<DevicePlan> PlanDevice(const Model& model, const v1::JobSpec& spe
   plan.activations = executor.activations;
   plan.inputs = executor.inputs;
   plan.node_sums = executor.node_sums;
-  plan.weights = DeviceAligned(model.flat_size() * int64_t{sizeof(float)});
+  const int copies = 1 + (spec.train().has_ema() ? 1 : 0) + (spec.train().has_early_stopping() ? 1 : 0);
+  plan.weights = copies * DeviceAligned(model.flat_size() * int64_t{sizeof(float)});
   ASSIGN_OR_RETURN(plan.optimizer, DeviceOptimizer::BytesOf(spec.train(), model));
   return plan;
 }
@@ -34,8 +35,7 @@ absl::Status CheckFits(const DevicePlan& plan, const kernels::DeviceProperties& 
       Mebibytes(plan.inputs), ", weights ", Mebibytes(plan.weights), ", gradients ",
       Mebibytes(plan.node_sums), ", optimizer ", Mebibytes(plan.optimizer), "; ", Mebibytes(device.free),
       " of ", Mebibytes(device.memory), " are free. ",
-      rows ? "A smaller train.batch_size, or train.accumulation, makes activations smaller; so do more "
-             "workers."
+      rows ? "A smaller train.batch_size makes activations smaller; so do more workers."
            : "Weights, gradients and the optimizer's state are the model's: make it smaller, or take an "
              "optimizer with less state (sgd)."));
 }

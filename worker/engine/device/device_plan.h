@@ -9,7 +9,7 @@
 
 namespace lockstep::engine {
 
-// Bytes.
+// Bytes. The weights are counted with their average (train.ema) and the best ones (train.early_stopping).
 struct DevicePlan {
   int64_t activations = 0, inputs = 0, node_sums = 0, weights = 0, optimizer = 0;
   int64_t total() const { return activations + inputs + node_sums + weights + optimizer; }

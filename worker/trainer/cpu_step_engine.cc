@@ -1,0 +1,116 @@
+#include <algorithm>
+#include <utility>
+
+#include "worker/trainer/step_engine.h"
+
+namespace lockstep {
+namespace {
+
+class CpuStepEngine final : public StepEngine {
+ public:
+  CpuStepEngine(std::shared_ptr<const engine::Model> model, v1::JobSpec spec, engine::Team* team,
+                std::unique_ptr<engine::Optimizer> optimizer)
+      : model_(std::move(model)),
+        spec_(std::move(spec)),
+        team_(team),
+        optimizer_(std::move(optimizer)),
+        flat_(static_cast<size_t>(model_->flat_size())) {
+    const auto make = [this](bool wanted, std::vector<float>* copy) {
+      if (wanted) copy->assign(flat_, 0.0f);
+      return std::span<float>(*copy);
+    };
+    weights_ = make(true, &own_[0]);
+    average_ = make(spec_.train().has_ema(), &own_[1]);
+    best_ = make(spec_.train().has_early_stopping(), &own_[2]);
+    optimizer_state_ = optimizer_->state();
+  }
+
+  CollectiveOptions::Memory memory() const override { return CollectiveOptions::Memory::kHost; }
+  kernels::Stream stream() const override { return nullptr; }
+  float* node_sums() override { return node_sums_.data(); }
+
+  void MakeRoom(int64_t nodes) override {
+    node_sums_.assign(static_cast<size_t>(nodes * model_->gradient_size()), 0.0f);
+  }
+  absl::Status Form(engine::ExecutorOptions options) override {
+    executor_.reset();
+    options.team = team_;
+    ASSIGN_OR_RETURN(executor_, engine::MakeExecutor(model_, spec_, options));
+    return absl::OkStatus();
+  }
+  int64_t bytes() const override { return executor_->bytes(); }
+  absl::StatusOr<int64_t> HostBytes(const engine::ExecutorOptions& options) const override {
+    engine::ExecutorOptions complete = options;
+    complete.team = team_;
+    return engine::ExecutorBytes(*model_, complete);
+  }
+  absl::StatusOr<engine::Precision> PrecisionOf(v1::Precision wanted) const override {
+    return engine::PrecisionOf(wanted);
+  }
+
+  float* features() override { return executor_->features(); }
+  int32_t* tokens() override { return executor_->tokens(); }
+  int32_t* classes() override { return executor_->classes(); }
+  float* targets() override { return executor_->targets(); }
+  void SetRows(int local_shard, int rows) override { executor_->SetRows(local_shard, rows); }
+
+  absl::Status Gradient(int64_t step, int batch_rows) override {
+    executor_->Gradient(weights_.data(), step, batch_rows, node_sums_.data());
+    return absl::OkStatus();
+  }
+  absl::Status PutStats(const float* stats) override {
+    std::copy_n(stats, engine::kStats - engine::kSamples, Stats() + engine::kSamples);
+    return absl::OkStatus();
+  }
+  absl::Status GetStats(float* stats) override {
+    std::copy_n(Stats(), engine::kStats, stats);
+    return absl::OkStatus();
+  }
+  absl::StatusOr<float> Update(int64_t step, double learning_rate) override {
+    return optimizer_->Apply(node_sums_.data(), weights_.data(), step, learning_rate);
+  }
+  absl::Status Average(double decay) override {
+    engine::AverageWeights(decay, model_->flat_size(), weights_.data(), average_.data(), team_);
+    return absl::OkStatus();
+  }
+  absl::Status KeepBest(Copy judged) override {
+    std::ranges::copy(of(judged), best_.begin());
+    return absl::OkStatus();
+  }
+
+  absl::Status Predict(Copy weights, const float* x, int rows, float* out) override {
+    executor_->Predict(of(weights).data(), x, rows, out);
+    return absl::OkStatus();
+  }
+  absl::Status TokenLosses(Copy weights, const int32_t* x, const int32_t* classes, int rows, float* losses,
+                           float* correct) override {
+    executor_->TokenLosses(of(weights).data(), x, classes, rows, losses, correct);
+    return absl::OkStatus();
+  }
+
+  absl::Status FetchWeights() override { return absl::OkStatus(); }
+  absl::Status Fetch() override { return absl::OkStatus(); }
+  absl::Status Store() override { return absl::OkStatus(); }
+
+ private:
+  float* Stats() { return node_sums_.data() + model_->flat_size(); }
+
+  const std::shared_ptr<const engine::Model> model_;
+  const v1::JobSpec spec_;
+  engine::Team* const team_;
+  const std::unique_ptr<engine::Optimizer> optimizer_;
+  const size_t flat_;
+  std::vector<float> own_[3];
+  std::vector<float> node_sums_;
+  std::unique_ptr<engine::Executor> executor_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<StepEngine>> MakeCpuStepEngine(std::shared_ptr<const engine::Model> model,
+                                                              const v1::JobSpec& spec, engine::Team* team) {
+  ASSIGN_OR_RETURN(auto optimizer, engine::MakeOptimizer(spec.train(), *model, team));
+  return std::make_unique<CpuStepEngine>(std::move(model), spec, team, std::move(optimizer));
+}
+
+}  // namespace lockstep

@@ -1,0 +1,211 @@
+// The state lies in an arena of its own, made by the first Form and kept; another holds what a generation's
+// executor needs. Until the first Form the host's copy is all there is.
+#include <algorithm>
+#include <utility>
+
+#include "kernels/cuda/launched.h"
+#include "kernels/cuda/lerp.h"
+#include "kernels/cuda/runtime.h"
+#include "spdlog/spdlog.h"
+#include "worker/engine/device/device_executor.h"
+#include "worker/engine/device/device_optimizer.h"
+#include "worker/engine/device/device_plan.h"
+#include "worker/trainer/step_engine.h"
+
+namespace lockstep {
+namespace {
+
+constexpr int kDevice = 0;  // CUDA_VISIBLE_DEVICES leaves a trainer one
+
+class GpuStepEngine final : public StepEngine {
+ public:
+  GpuStepEngine(std::shared_ptr<const engine::Model> model, v1::JobSpec spec)
+      : model_(std::move(model)), spec_(std::move(spec)) {}
+
+  absl::Status Start() {
+    engine::ExecutorOptions least;
+    least.shards = {0, 1};
+    least.rows_per_shard = 1;
+    RETURN_IF_ERROR(engine::DeviceExecutor::Check(model_, least));
+    ASSIGN_OR_RETURN(optimizer_state_, engine::DeviceOptimizer::StatesOf(spec_.train(), *model_));
+    ASSIGN_OR_RETURN(stream_, kernels::DeviceStream::Make(kDevice));
+    ASSIGN_OR_RETURN(stats_, kernels::PinnedBlock::Allocate(kDevice, engine::kStats * sizeof(float)));
+    RETURN_IF_ERROR(AddCopy(true, &weights_));
+    RETURN_IF_ERROR(AddCopy(spec_.train().has_ema(), &average_));
+    RETURN_IF_ERROR(AddCopy(spec_.train().has_early_stopping(), &best_));
+    for (engine::Optimizer::State& state : optimizer_state_) {
+      std::span<float> host;
+      RETURN_IF_ERROR(AddCopy(true, &host));
+      state.data = host.data();
+    }
+    return absl::OkStatus();
+  }
+
+  CollectiveOptions::Memory memory() const override { return CollectiveOptions::Memory::kDevice; }
+  kernels::Stream stream() const override { return stream_.get(); }
+  float* node_sums() override { return executor_->node_sums(); }
+
+  void MakeRoom(int64_t) override {}
+  absl::Status Form(engine::ExecutorOptions options) override {
+    RETURN_IF_ERROR(kernels::UseDevice(kDevice));
+    executor_.reset();
+    step_arena_ = engine::DeviceArena();
+    ASSIGN_OR_RETURN(const engine::DevicePlan plan, engine::PlanDevice(*model_, spec_, options));
+    ASSIGN_OR_RETURN(kernels::DeviceProperties device, kernels::PropertiesOf(kDevice));
+    const int64_t of_state = plan.weights + plan.optimizer;
+    if (optimizer_ != nullptr) device.free += of_state;  // it is this job's already
+    RETURN_IF_ERROR(engine::CheckFits(plan, device));
+    bytes_ = plan.activations + plan.inputs;
+    spdlog::info(
+        "{} ({}): {:.1f} MB of its memory for activations and inputs, {:.1f} MB for sums, {:.1f} MB for "
+        "weights and the optimizer's state",
+        device.name, device.uuid, static_cast<double>(bytes_) / 1e6,
+        static_cast<double>(plan.node_sums) / 1e6, static_cast<double>(of_state) / 1e6);
+    ASSIGN_OR_RETURN(step_arena_, engine::DeviceArena::Make(kDevice, plan.total() - of_state));
+    ASSIGN_OR_RETURN(executor_, engine::DeviceExecutor::Make(model_, spec_, options, step_arena_, stream_));
+    if (optimizer_ == nullptr) RETURN_IF_ERROR(TakeState(of_state));
+    return stream_.Wait();
+  }
+  int64_t bytes() const override { return bytes_; }
+  absl::StatusOr<int64_t> HostBytes(const engine::ExecutorOptions&) const override { return 0; }
+  absl::StatusOr<engine::Precision> PrecisionOf(v1::Precision wanted) const override {
+    if (wanted != v1::PRECISION_BF16) return engine::Precision::kFp32;
+    return absl::UnimplementedError(
+        "train.precision: bf16 has no kernels on a GPU yet; use precision: fp32, or CPU slots whose "
+        "processor "
+        "has it (workers.device: cpu)");
+  }
+
+  float* features() override { return executor_->features(); }
+  int32_t* tokens() override { return executor_->tokens(); }
+  int32_t* classes() override { return executor_->classes(); }
+  float* targets() override { return executor_->targets(); }
+  void SetRows(int local_shard, int rows) override { executor_->SetRows(local_shard, rows); }
+
+  absl::Status Gradient(int64_t step, int batch_rows) override {
+    RETURN_IF_ERROR(executor_->Gradient(copies_[0].device, step, batch_rows));
+    return stream_.Wait();
+  }
+  absl::Status PutStats(const float* stats) override {
+    float* const pinned = static_cast<float*>(stats_.data());
+    constexpr int kCount = engine::kStats - engine::kSamples;
+    std::copy_n(stats, kCount, pinned);
+    RETURN_IF_ERROR(stream_.ToDevice(Stats() + engine::kSamples, pinned, kCount * sizeof(float)));
+    return stream_.Wait();
+  }
+  absl::Status GetStats(float* stats) override {
+    RETURN_IF_ERROR(stream_.ToHost(stats_.data(), Stats(), stats_.size()));
+    RETURN_IF_ERROR(stream_.Wait());
+    std::copy_n(static_cast<const float*>(stats_.data()), engine::kStats, stats);
+    return absl::OkStatus();
+  }
+  absl::StatusOr<float> Update(int64_t step, double learning_rate) override {
+    for (HostCopy& copy : copies_) {
+      if (&copy == Of(Copy::kAverage) || &copy == Of(Copy::kBest)) continue;
+      copy.current = false;
+    }
+    RETURN_IF_ERROR(optimizer_->Apply(executor_->node_sums(), copies_[0].device, step, learning_rate));
+    RETURN_IF_ERROR(stream_.Wait());
+    return optimizer_->norm();
+  }
+  absl::Status Average(double decay) override {
+    HostCopy* const average = Of(Copy::kAverage);
+    average->current = false;
+    return kernels::ToStatus(kernels::cuda::Lerp(model_->flat_size(), static_cast<float>(1.0 - decay),
+                                                 copies_[0].device, average->device, stream_.get()));
+  }
+  absl::Status KeepBest(Copy judged) override {
+    HostCopy* const best = Of(Copy::kBest);
+    best->current = false;
+    return stream_.OnDevice(best->device, Of(judged)->device, Bytes());
+  }
+
+  absl::Status Predict(Copy weights, const float* x, int rows, float* out) override {
+    return executor_->Predict(Of(weights)->device, x, rows, out);
+  }
+  absl::Status TokenLosses(Copy weights, const int32_t* x, const int32_t* classes, int rows, float* losses,
+                           float* correct) override {
+    return executor_->TokenLosses(Of(weights)->device, x, classes, rows, losses, correct);
+  }
+
+  absl::Status FetchWeights() override { return FetchFirst(1); }
+  absl::Status Fetch() override { return FetchFirst(copies_.size()); }
+  absl::Status Store() override {
+    if (optimizer_ == nullptr) return absl::OkStatus();  // Form will
+    for (HostCopy& copy : copies_) {
+      RETURN_IF_ERROR(stream_.ToDevice(copy.device, copy.host.data(), Bytes()));
+      copy.current = true;
+    }
+    return stream_.Wait();
+  }
+
+ private:
+  struct HostCopy {
+    kernels::PinnedBlock host;
+    float* device = nullptr;
+    bool current = true;  // does the host hold what the device does?
+  };
+
+  size_t Bytes() const { return static_cast<size_t>(model_->flat_size()) * sizeof(float); }
+  float* Stats() { return executor_->node_sums() + model_->flat_size(); }
+  // The weights come first, then those of average and best that there are, then the optimizer's.
+  HostCopy* Of(Copy copy) {
+    const size_t at = copy == Copy::kWeights ? 0 : copy == Copy::kAverage || average_.empty() ? 1 : 2;
+    const bool there = copy == Copy::kWeights || !(copy == Copy::kAverage ? average_ : best_).empty();
+    return there ? &copies_[at] : nullptr;
+  }
+
+  absl::Status AddCopy(bool wanted, std::span<float>* host) {
+    if (!wanted) return absl::OkStatus();
+    HostCopy& copy = copies_.emplace_back();
+    ASSIGN_OR_RETURN(copy.host, kernels::PinnedBlock::Allocate(kDevice, Bytes()));
+    *host = {static_cast<float*>(copy.host.data()), static_cast<size_t>(model_->flat_size())};
+    return absl::OkStatus();
+  }
+
+  absl::Status TakeState(int64_t bytes) {
+    ASSIGN_OR_RETURN(state_arena_, engine::DeviceArena::Make(kDevice, bytes));
+    size_t number = 0;
+    const size_t of_optimizer = copies_.size() - optimizer_state_.size();
+    for (; number < of_optimizer; ++number) {
+      ASSIGN_OR_RETURN(char* const memory, state_arena_.Take(static_cast<int64_t>(Bytes())));
+      copies_[number].device = reinterpret_cast<float*>(memory);
+    }
+    ASSIGN_OR_RETURN(optimizer_,
+                     engine::DeviceOptimizer::Make(spec_.train(), *model_, state_arena_, stream_));
+    for (const engine::Optimizer::State& state : optimizer_->state()) copies_[number++].device = state.data;
+    return Store();
+  }
+
+  absl::Status FetchFirst(size_t count) {
+    if (optimizer_ == nullptr) return absl::OkStatus();  // nothing is on the device yet
+    bool any = false;
+    for (size_t i = 0; i < count; ++i) {
+      if (std::exchange(copies_[i].current, true)) continue;
+      any = true;
+      RETURN_IF_ERROR(stream_.ToHost(copies_[i].host.data(), copies_[i].device, Bytes()));
+    }
+    return any ? stream_.Wait() : absl::OkStatus();
+  }
+
+  const std::shared_ptr<const engine::Model> model_;
+  const v1::JobSpec spec_;
+  kernels::DeviceStream stream_;
+  kernels::PinnedBlock stats_;
+  std::vector<HostCopy> copies_;
+  engine::DeviceArena state_arena_, step_arena_;
+  std::unique_ptr<engine::DeviceOptimizer> optimizer_;  // from the first Form on
+  std::unique_ptr<engine::DeviceExecutor> executor_;
+  int64_t bytes_ = 0;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<StepEngine>> MakeGpuStepEngine(std::shared_ptr<const engine::Model> model,
+                                                              const v1::JobSpec& spec) {
+  auto engine = std::make_unique<GpuStepEngine>(std::move(model), spec);
+  RETURN_IF_ERROR(engine->Start());
+  return engine;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,153 @@
+// The trainer with the GPU's engine, from an assignment to a model: on the kernels' emulation, which is a
+// thousand times slower than a GPU, and so with jobs of a few steps.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <string>
+
+#include "kernels/emulation/run.h"
+#include "worker/trainer/trainer_fixture.h"
+
+namespace lockstep::gpu_trainer_test {
+namespace {
+
+using ::testing::HasSubstr;
+
+class GpuTrainerTest : public TrainerTest {
+ protected:
+  void TearDown() override { kernels::emulation::LoseDevice(false); }
+
+  // Twelve steps, a checkpoint at the fifth.
+  InProcessJob::Options Small(const std::string& name, bool on_gpu,
+                              const std::vector<std::string>& more = {}) {
+    std::vector<std::string> overrides = {"train.epochs=1",
+                                          "train.max_steps=12",
+                                          "train.batch_size=16",
+                                          "train.report_every_steps=1",
+                                          "train.evaluate_every_steps=6",
+                                          "checkpoint.every_steps=5",
+                                          "checkpoint.keep_last=9",
+                                          "model={mlp: {hidden: [16], activation: relu, dropout: 0.1}}",
+                                          "dataset.split={train: 0.9, validation: 0.05, test: 0.05}"};
+    overrides.insert(overrides.end(), more.begin(), more.end());
+    InProcessJob::Options options = Job(name, overrides);
+    options.on_gpu = on_gpu;
+    return options;
+  }
+
+  struct Trained {
+    v1::TrainResult result;
+    std::map<int64_t, v1::MetricPoint> points;
+  };
+  static Trained Train(const InProcessJob::Options& options) {
+    InProcessJob job(options);
+    job.StartGeneration(1);
+    const auto ends = job.Wait();
+    EXPECT_EQ(ends[0].state(), v1::ASSIGNMENT_STATE_SUCCEEDED) << ends[0].message();
+    return {ends[0].result(), job.points()};
+  }
+
+  static v1::AssignmentStatus EndOf(const InProcessJob::Options& options) {
+    InProcessJob job(options);
+    job.StartGeneration(1);
+    return job.Wait()[0];
+  }
+
+  static void ExpectTheSameNumbers(const Trained& gpu, const Trained& cpu) {
+    ASSERT_EQ(gpu.points.size(), cpu.points.size());
+    for (const auto& [step, point] : cpu.points) {
+      ASSERT_TRUE(gpu.points.contains(step)) << step;
+      for (const auto& [name, value] : point.values()) {
+        if (name.find("accuracy") != std::string::npos || name.find("f1") != std::string::npos) continue;
+        ASSERT_TRUE(gpu.points.at(step).values().contains(name)) << name;
+        EXPECT_NEAR(gpu.points.at(step).values().at(name), value, 1e-3 * std::abs(value))
+            << name << " of step " << step;
+      }
+    }
+    for (const char* name : {"train/loss", "test/loss", "validation/loss"}) {
+      const double value = cpu.result.metrics().at(name);
+      EXPECT_NEAR(gpu.result.metrics().at(name), value, 1e-3 * value) << name;
+    }
+  }
+};
+
+TEST_F(GpuTrainerTest, LossesLeaveTheProcessors) {
+  const Trained cpu = Train(Small("cpu", false)), gpu = Train(Small("gpu", true));
+  ASSERT_EQ(cpu.points.size(), 12u);
+  ExpectTheSameNumbers(gpu, cpu);
+  EXPECT_NE(gpu.result.model_sha256(), "");
+}
+
+TEST_F(GpuTrainerTest, AverageAndMomentumLeaveTheProcessors) {
+  const std::vector<std::string> more = {"train.ema=0.9",
+                                         "train.optimizer={sgd: {learning_rate: 0.05, momentum: 0.9}}"};
+  ExpectTheSameNumbers(Train(Small("gpu", true, more)), Train(Small("cpu", false, more)));
+}
+
+TEST_F(GpuTrainerTest, BitsDependOnTheRunOrTheCheckpoint) {
+  const v1::TrainResult whole = Train(Small("whole", true)).result;
+  InProcessJob::Options again = Small("again", true);
+  const auto checkpoints = ListCheckpoints(directory_ + "/whole/checkpoints", nullptr);
+  ASSERT_TRUE(checkpoints.ok()) << checkpoints.status();
+  for (const CheckpointInfo& checkpoint : *checkpoints) {
+    if (checkpoint.manifest.step == 5) again.restore_from = checkpoint.path;
+  }
+  ASSERT_NE(again.restore_from, "");
+  EXPECT_EQ(Train(again).result.model_sha256(), whole.model_sha256());
+  EXPECT_EQ(Train(Small("twice", true)).result.model_sha256(), whole.model_sha256());
+
+  // The same checkpoint on the processor: other bits, the same numbers.
+  const Trained cpu = Train(Small("cpu", false));
+  InProcessJob::Options on_cpu = again;
+  on_cpu.on_gpu = false;
+  on_cpu.directory = Small("on_cpu", false).directory;
+  const Trained rest = Train(on_cpu);
+  ASSERT_EQ(rest.points.begin()->first, 6);
+  for (const auto& [step, point] : rest.points) {
+    const double expected = cpu.points.at(step).values().at("train/loss");
+    EXPECT_NEAR(point.values().at("train/loss"), expected, 1e-3 * expected) << step;
+  }
+}
+
+TEST_F(GpuTrainerTest, WhatHasNoKernelIsStarted) {
+  const v1::AssignmentStatus layer = EndOf(
+      Small("layer", true,
+            {"model={cnn: {input_shape: [8, 8, 1], layers: [{conv: {channels: 4}}, {batch_norm: {}}]}}"}));
+  EXPECT_EQ(layer.state(), v1::ASSIGNMENT_STATE_FAILED);
+  EXPECT_THAT(layer.message(), HasSubstr("batch_norm has no kernel on a GPU"));
+  EXPECT_THAT(layer.message(), HasSubstr("CPU slots"));
+  const v1::AssignmentStatus optimizer =
+      EndOf(Small("optimizer", true, {"train.optimizer={lion: {learning_rate: 1e-4}}"}));
+  EXPECT_EQ(optimizer.state(), v1::ASSIGNMENT_STATE_FAILED);
+  EXPECT_THAT(optimizer.message(), HasSubstr("lion has no kernel on a GPU"));
+  EXPECT_THAT(optimizer.message(), HasSubstr("CPU slots"));
+  const v1::AssignmentStatus precision = EndOf(Small("precision", true, {"train.precision=bf16"}));
+  EXPECT_EQ(precision.state(), v1::ASSIGNMENT_STATE_FAILED);
+  EXPECT_THAT(precision.message(), HasSubstr("CPU slots"));
+}
+
+TEST_F(GpuTrainerTest, JobThatDoesNotFitIsStarted) {
+  std::string layers = "{conv: {channels: 512, padding: 1}}";
+  for (int i = 0; i < 5; ++i) layers += ", {conv: {channels: 512, padding: 1}}";
+  const v1::AssignmentStatus end = EndOf(
+      Small("large", true,
+            {"train.batch_size=1600", "model={cnn: {input_shape: [8, 8, 1], layers: [" + layers + "]}}"}));
+  EXPECT_EQ(end.state(), v1::ASSIGNMENT_STATE_FAILED);
+  EXPECT_THAT(end.message(), HasSubstr("the job does not fit the device emulation"));
+  EXPECT_THAT(end.message(), HasSubstr("activations and their gradients"));
+}
+
+TEST_F(GpuTrainerTest, LostDeviceEndsTheJob) {
+  InProcessJob job(Small("lost", true, {"train.max_steps=1000", "train.epochs=1000"}));
+  job.on_message = [&](int, const v1::FromTrainer& message) {
+    if (message.status().state() == v1::ASSIGNMENT_STATE_RUNNING) kernels::emulation::LoseDevice(true);
+  };
+  job.StartGeneration(1);
+  const v1::AssignmentStatus end = job.Wait()[0];
+  EXPECT_EQ(end.state(), v1::ASSIGNMENT_STATE_CRASHED) << end.message();
+  EXPECT_THAT(end.message(), HasSubstr("device 0 is lost"));
+}
+
+}  // namespace
+}  // namespace lockstep::gpu_trainer_test
