@@ -10,7 +10,8 @@ inline constexpr MetricDeclaration kWorkerSlots = {"lockstep_worker_slots", Metr
 inline constexpr MetricDeclaration kWorkerSlotsBusy = {"lockstep_worker_slots_busy", MetricType::kGauge,
                                                        "slots", "", "Slots that work for a job."};
 inline constexpr MetricDeclaration kWorkerSlotsBroken = {"lockstep_worker_slots_broken", MetricType::kGauge,
-                                                         "slots", "", "Slots whose trainers die before they are ready."};
+                                                         "slots", "",
+                                                         "Slots whose trainers die before they are ready."};
 inline constexpr MetricDeclaration kWorkerRestarts = {
     "lockstep_worker_trainer_restarts_total", MetricType::kCounter, "processes", "",
     "Trainer processes started in place of one that ended."};
