@@ -33,6 +33,16 @@ class RecoveryTest : public ControllerTest {
   }
   // Everything that was reported before has been applied.
   bool Sync() { return Resume(job_).ok(); }
+  // Time goes by; what was reported before belongs to its beginning, and both workers stay.
+  void Pass(absl::Duration time) {
+    ASSERT_TRUE(Sync());
+    for (absl::Duration left = time; left > absl::ZeroDuration(); left -= options_.worker_timeout / 2) {
+      clock_.Advance(std::min(left, options_.worker_timeout / 2));
+      first_.Heartbeat();
+      second_.Heartbeat();
+      ASSERT_TRUE(Sync());
+    }
+  }
   static v1::AssignmentStatus Killed(const v1::Assignment& assignment) {
     v1::AssignmentStatus crash = FakeAgent::StatusOf(assignment, v1::ASSIGNMENT_STATE_CRASHED);
     crash.set_signal(9);
@@ -201,14 +211,14 @@ TEST_F(RecoveryTest, AWorkerThatFailsThriceWithinAnHourGetsNoMoreWork) {
     return std::string("no such worker");
   };
   // w2 dies, w1 goes on alone, w2 joins again; a step in between.
-  const auto once = [&](absl::Duration later) {
+  const auto die = [&] {
     first_.Progress(one_, ++step_);
     second_.Report(Killed(two_));
     one_ = first_.NextAssignment();
     EXPECT_EQ(one_.world(), 1);
     first_.Address(one_);
     first_.Report(one_, v1::ASSIGNMENT_STATE_RUNNING);
-    clock_.Advance(later);
+    ASSERT_TRUE(Sync());
   };
   const auto join = [&] {
     two_ = second_.Run();
@@ -218,14 +228,17 @@ TEST_F(RecoveryTest, AWorkerThatFailsThriceWithinAnHourGetsNoMoreWork) {
       return now.state() == v1::JOB_STATE_RUNNING && now.members_size() == 2;
     });
   };
-  once(absl::Minutes(50));
+  die();
   join();
-  once(absl::Minutes(20));
+  Pass(absl::Minutes(50));
+  die();
   join();
-  once(absl::Minutes(1));  // the third, but the first is more than an hour ago
+  Pass(absl::Minutes(20));
+  die();  // the third, but the first is more than an hour ago
   EXPECT_EQ(cordoned(), "");
   join();
-  once(absl::ZeroDuration());
+  Pass(absl::Minutes(1));
+  die();
   WaitFor(job_, [](const v1::Job& now) { return now.members_size() == 1; });
   EXPECT_THAT(cordoned(), AllOf(HasSubstr("failed 3 times within an hour"), HasSubstr("SIGKILL")));
   EXPECT_TRUE(Scale(job_, 2).ok());
