@@ -28,6 +28,7 @@
 #include "common/spec/spec.h"
 #include "worker/engine/engine.h"
 #include "worker/engine/team.h"
+#include "worker/engine/zeroed_floats.h"
 
 namespace lockstep::engine {
 namespace {
@@ -81,12 +82,12 @@ class Steps {
     ASSIGN_OR_RETURN(options.precision, PrecisionOf(steps->spec_.train().precision()));
     ASSIGN_OR_RETURN(steps->executor_, MakeExecutor(steps->model_, steps->spec_, options));
     steps->rows_per_shard_ = options.rows_per_shard;
-    steps->weights_.resize(static_cast<size_t>(steps->model_->flat_size()));
+    steps->weights_ = ZeroedFloats(steps->model_->flat_size());
     steps->model_->Initialize(steps->spec_.seed(), steps->weights_.data());
     if (!flags.weights.empty()) {
       RETURN_IF_ERROR(LoadWeights(*steps->model_, flags.weights, steps->weights_.data()));
     }
-    steps->sums_.resize(static_cast<size_t>(steps->model_->gradient_size()));
+    steps->sums_ = ZeroedFloats(steps->model_->gradient_size());
     if (!flags.batches.empty()) {
       steps->x_ = ReadAll<float>(flags.batches + "/x.bin");
       steps->y_ = ReadAll<int32_t>(flags.batches + "/y.bin");
@@ -100,8 +101,8 @@ class Steps {
     if (!x_.empty()) Fill(step_);
     ++step_;
     executor_->Gradient(weights_.data(), step_, batch_, sums_.data());
-    const double loss = sums_[static_cast<size_t>(model_->flat_size()) + kLossSum] /
-                        (static_cast<double>(batch_) * model_->positions());
+    const double loss =
+        sums_.data()[model_->flat_size() + kLossSum] / (static_cast<double>(batch_) * model_->positions());
     const float norm = optimizer_->Apply(sums_.data(), weights_.data(), step_,
                                          LearningRate(spec_.train(), step_, 1000000, 1000000));
     if (std::isfinite(norm) && std::isfinite(loss)) return loss;
@@ -151,7 +152,8 @@ class Steps {
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Executor> executor_;
   int batch_ = 0, rows_per_shard_ = 0;
-  std::vector<float> weights_, sums_, x_;
+  ZeroedFloats weights_, sums_;
+  std::vector<float> x_;
   std::vector<int32_t> y_;
   int64_t step_ = 0;
 };

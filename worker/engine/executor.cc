@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
-#include <new>
 #include <utility>
 
 #include "kernels/tree_add.h"
@@ -15,22 +14,10 @@
 #include "worker/engine/op.h"
 #include "worker/engine/plan.h"
 #include "worker/engine/team.h"
+#include "worker/engine/zeroed_floats.h"
 
 namespace lockstep::engine {
 namespace {
-
-struct FreeAligned {
-  void operator()(float* block) const { ::operator delete[](block, std::align_val_t{64}); }
-};
-using Block = std::unique_ptr<float[], FreeAligned>;
-
-// Zeroed, so that rows nobody has filled yet compute something finite.
-Block Allocate(int64_t floats) {
-  const size_t count = static_cast<size_t>(std::max<int64_t>(floats, 1));
-  Block block(new (std::align_val_t{64}) float[count]);
-  std::fill(block.get(), block.get() + count, 0.0f);
-  return block;
-}
 
 int Threads(const ExecutorOptions& options) { return options.team == nullptr ? 1 : options.team->size(); }
 
@@ -73,7 +60,7 @@ class GraphExecutor final : public MovableExecutor {
   float* features() override { return input_; }
   int32_t* tokens() override { return reinterpret_cast<int32_t*>(input_); }
   int32_t* classes() override { return classes_.data(); }
-  float* targets() override { return targets_.get(); }
+  float* targets() override { return targets_.data(); }
   void SetRows(int local_shard, int rows) override { shard_rows_[local_shard] = rows; }
   int64_t capacity() const override { return capacity_; }
   int64_t bytes() const override { return BytesOf(*model_, plan_, capacity_); }
@@ -100,7 +87,7 @@ class GraphExecutor final : public MovableExecutor {
     const kernels::ShardTree predictions = Positions(tree_, model_->positions());
     team_->Run([&](const Member& member) {
       ForwardAll(pass, member);
-      loss_->Run(member, predictions, scale, classes_.data(), targets_.get(), output_,
+      loss_->Run(member, predictions, scale, classes_.data(), targets_.data(), output_,
                  node_sums + graph_.flat_size, pass.gradient_size);
       if (member.index == 0) {
         for (int node = 0; node < tree_.nodes; ++node) {
@@ -167,7 +154,7 @@ class GraphExecutor final : public MovableExecutor {
     PrepareComputeThread();
     const int64_t features = model_->features();
     // The graph reads the input buffer, which may hold the next batch already.
-    std::memcpy(kept_input_.get(), input_, static_cast<size_t>(capacity_ * features) * sizeof(float));
+    std::memcpy(kept_input_.data(), input_, static_cast<size_t>(capacity_ * features) * sizeof(float));
     Pass pass;
     pass.weights = weights;
     pass.rows = capacity_;  // always the shape that was planned; rows beyond the real ones are ignored
@@ -179,23 +166,23 @@ class GraphExecutor final : public MovableExecutor {
         if (loss_team_ || member.index == 0) use(member, first, count);
       });
     }
-    std::memcpy(input_, kept_input_.get(), static_cast<size_t>(capacity_ * features) * sizeof(float));
+    std::memcpy(input_, kept_input_.data(), static_cast<size_t>(capacity_ * features) * sizeof(float));
   }
 
   void Bind(const ExecutorOptions& options) {
-    memory_ = Allocate(plan_.floats());
-    const auto at = [&](int buffer) { return buffer < 0 ? nullptr : memory_.get() + plan_.offset(buffer); };
+    memory_ = ZeroedFloats(plan_.floats());  // rows nobody has filled yet compute something finite
+    const auto at = [&](int buffer) { return buffer < 0 ? nullptr : memory_.data() + plan_.offset(buffer); };
     const int64_t predictions = capacity_ * model_->positions();
     input_ = at(plan_.value(graph_.input));
     output_ = at(plan_.value(graph_.output));
-    kept_input_ = Allocate(capacity_ * model_->features());
-    targets_ = Allocate(Targets(*model_) * predictions * model_->outputs());
+    kept_input_ = ZeroedFloats(capacity_ * model_->features());
+    targets_ = ZeroedFloats(Targets(*model_) * predictions * model_->outputs());
     classes_.assign(static_cast<size_t>(predictions), 0);
     loss_ = MakeLoss(graph_.loss, predictions, model_->outputs(), options.label_smoothing);
     additions_.resize(graph_.nodes.size());
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
       Binding binding =
-          BindingOf(graph_, plan_, static_cast<int>(i), ExtentOf(options), options, memory_.get());
+          BindingOf(graph_, plan_, static_cast<int>(i), ExtentOf(options), options, memory_.data());
       additions_[i] = std::move(binding.additions);
       ops_.push_back(graph_.nodes[i]->Bind(binding.context));
     }
@@ -213,7 +200,7 @@ class GraphExecutor final : public MovableExecutor {
   std::vector<int> shard_rows_, node_end_;
   const ExecutionPlan plan_;
   kernels::ShardTree tree_;
-  Block memory_, kept_input_, targets_;
+  ZeroedFloats memory_, kept_input_, targets_;
   std::vector<int32_t> classes_;
   float* input_ = nullptr;
   float* output_ = nullptr;

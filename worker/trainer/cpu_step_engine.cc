@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "worker/engine/zeroed_floats.h"
 #include "worker/trainer/step_engine.h"
 
 namespace lockstep {
@@ -10,14 +11,10 @@ class CpuStepEngine final : public StepEngine {
  public:
   CpuStepEngine(std::shared_ptr<const engine::Model> model, v1::JobSpec spec, engine::Team* team,
                 std::unique_ptr<engine::Optimizer> optimizer)
-      : model_(std::move(model)),
-        spec_(std::move(spec)),
-        team_(team),
-        optimizer_(std::move(optimizer)),
-        flat_(static_cast<size_t>(model_->flat_size())) {
-    const auto make = [this](bool wanted, std::vector<float>* copy) {
-      if (wanted) copy->assign(flat_, 0.0f);
-      return std::span<float>(*copy);
+      : model_(std::move(model)), spec_(std::move(spec)), team_(team), optimizer_(std::move(optimizer)) {
+    const auto make = [this](bool wanted, engine::ZeroedFloats* copy) {
+      if (wanted) *copy = engine::ZeroedFloats(model_->flat_size());
+      return copy->span();
     };
     weights_ = make(true, &own_[0]);
     average_ = make(spec_.train().has_ema(), &own_[1]);
@@ -30,7 +27,8 @@ class CpuStepEngine final : public StepEngine {
   float* node_sums() override { return node_sums_.data(); }
 
   void MakeRoom(int64_t nodes) override {
-    node_sums_.assign(static_cast<size_t>(nodes * model_->gradient_size()), 0.0f);
+    node_sums_ = {};  // its memory goes back before more is taken
+    node_sums_ = engine::ZeroedFloats(nodes * model_->gradient_size());
   }
   absl::Status Form(engine::ExecutorOptions options) override {
     executor_.reset();
@@ -99,9 +97,7 @@ class CpuStepEngine final : public StepEngine {
   const v1::JobSpec spec_;
   engine::Team* const team_;
   const std::unique_ptr<engine::Optimizer> optimizer_;
-  const size_t flat_;
-  std::vector<float> own_[3];
-  std::vector<float> node_sums_;
+  engine::ZeroedFloats own_[3], node_sums_;
   std::unique_ptr<engine::Executor> executor_;
 };
 

@@ -2,7 +2,7 @@
 #include "worker/engine/optimizers/adam_rule.h"
 #include "worker/engine/optimizers/flat_optimizer.h"
 #include "worker/engine/optimizers/optimizers.h"
-#include "worker/engine/optimizers/zeroed_floats.h"
+#include "worker/engine/zeroed_floats.h"
 
 namespace lockstep::engine {
 namespace {
