@@ -25,14 +25,13 @@ struct Logistic {
   static float Value(float z) { return Sigmoid(z); }
   static float Slope(float y) { return y * (1.0f - y); }
 };
+// z (1 + tanh(u)) / 2 = z sigmoid(2 u): one exponential, and no cancellation where tanh nears -1.
 struct Gelu {
-  static float Value(float z) {
-    const float u = kRootTwoOverPi * (z + kCubic * z * z * z);
-    return 0.5f * z * (1.0f + Tanh(u));
-  }
+  static float Gate(float z) { return Sigmoid(2.0f * kRootTwoOverPi * (z + kCubic * z * z * z)); }
+  static float Value(float z) { return z * Gate(z); }
   static float Slope(float z) {
-    const float t = Tanh(kRootTwoOverPi * (z + kCubic * z * z * z));
-    return 0.5f * (1.0f + t) + 0.5f * z * (1.0f - t * t) * kRootTwoOverPi * (1.0f + 3.0f * kCubic * z * z);
+    const float s = Gate(z);
+    return s + z * (s * (1.0f - s)) * (2.0f * kRootTwoOverPi * (1.0f + 3.0f * kCubic * z * z));
   }
 };
 

@@ -1,5 +1,6 @@
 // The matrix products in bf16, for processors with AMX. Compiled for those instruction sets alone; the blocks
 // are those of gemm_block.h and shard_outer_tiles.h, with tiles of 32 x 32.
+#include "kernels/cpu/ahead.h"
 #include "kernels/cpu/amx_tile.h"
 #include "kernels/cpu/pack_bf16.h"
 #include "kernels/cpu/variants.h"
@@ -149,6 +150,7 @@ void Gemm(const GemmArguments& g, float* scratch) {
   const TileRegisters registers;
   float* const packed_b = scratch;
   float* const packed_a = scratch + kColumns * kBlock / 2;
+  const bool large = g.m * g.n >= kBeyondCache;
   for (int64_t j = 0; j < g.n; j += kColumns) {
     const int64_t n = Smaller(kColumns, g.n - j);
     for (int64_t p = 0; p < g.k; p += kBlock) {
@@ -175,9 +177,11 @@ void Gemm(const GemmArguments& g, float* scratch) {
         }
         for (int64_t jr = 0; jr < n; jr += kSide) {
           for (int64_t ir = 0; ir < m; ir += kSide) {
+            float* const c = g.c + (i + ir) * g.ldc + j + jr;
+            if (large)
+              FetchTile(c + kSide * g.ldc, g.ldc, Smaller(kSide, m - ir - kSide), Smaller(kSide, n - jr));
             MultiplyTile(Steps(k), packed_a + ir / kSide * panel, packed_b + jr / kSide * panel,
-                         p > 0 || g.add, g.c + (i + ir) * g.ldc + j + jr, g.ldc, Smaller(kSide, m - ir),
-                         Smaller(kSide, n - jr));
+                         p > 0 || g.add, c, g.ldc, Smaller(kSide, m - ir), Smaller(kSide, n - jr));
           }
         }
       }
@@ -195,6 +199,8 @@ void ShardOuterProduct(const ShardTree& tree, const OuterProduct& product, float
   if (block_columns < kSide) block_columns = kSide;
   float* const packed_a = scratch;
   float* const packed_b = scratch + 3 * panel;
+  const bool large =
+      (product.row_end - product.row_begin) * (product.column_end - product.column_begin) >= kBeyondCache;
   for (int64_t j = product.column_begin; j < product.column_end; j += block_columns) {
     const int64_t n = Smaller(block_columns, product.column_end - j);
     float* out = packed_b;
@@ -224,6 +230,8 @@ void ShardOuterProduct(const ShardTree& tree, const OuterProduct& product, float
           Square stack[kMaxTreeDepth];
           int shard = 0;
           for (int node = 0; node < tree.nodes; ++node) {
+            float* const sum = product.out + node * product.node_stride + (i + ir) * product.n + j + jr;
+            if (large) FetchTile(sum, product.n, rows, columns);
             int depth = 0;
             for (unsigned leaf = 1; shard < tree.node_end[node]; ++shard, ++leaf) {
               const int64_t own = Steps(tree.count(shard));
@@ -241,8 +249,7 @@ void ShardOuterProduct(const ShardTree& tree, const OuterProduct& product, float
               }
             }
             for (; depth > 1; --depth) AddSquares(stack[depth - 1], stack[depth - 2]);
-            CopyOut(stack[0], product.out + node * product.node_stride + (i + ir) * product.n + j + jr,
-                    product.n, rows, columns);
+            CopyOut(stack[0], sum, product.n, rows, columns);
           }
         }
       }

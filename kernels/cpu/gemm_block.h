@@ -2,6 +2,7 @@
 // the first. `Packing` says how panels are filled, `Arithmetic` how they are multiplied.
 #pragma once
 
+#include "kernels/cpu/ahead.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/pack.h"
 #include "kernels/cpu/panel_tile.h"
@@ -21,6 +22,7 @@ void GemmBlocks(const GemmArguments& g, float* scratch) {
   constexpr int64_t kBlock = kDepth * Arithmetic::kPer;  // of k
   float* const packed_b = scratch;
   float* const packed_a = scratch + kDepth * kColumns;
+  const bool large = g.m * g.n >= kBeyondCache;
   for (int64_t j = 0; j < g.n; j += kColumns) {
     const int64_t n = Smaller(kColumns, g.n - j);
     for (int64_t p = 0; p < g.k; p += kBlock) {
@@ -52,6 +54,7 @@ void GemmBlocks(const GemmArguments& g, float* scratch) {
           for (int64_t ir = 0; ir < m; ir += kTileRows) {
             const int rows = static_cast<int>(Smaller(kTileRows, m - ir));
             float* c = g.c + (i + ir) * g.ldc + j + jr;
+            if (large) FetchTile(c + rows * g.ldc, g.ldc, Smaller(kTileRows, m - ir - rows), columns);
             Tile tile;
             if (p > 0 || g.add) {
               LoadTile(c, g.ldc, rows, columns, tile);

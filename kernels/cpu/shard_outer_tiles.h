@@ -3,6 +3,7 @@
 // filled, `Arithmetic` how multiplied.
 #pragma once
 
+#include "kernels/cpu/ahead.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/pack.h"
 #include "kernels/cpu/panel_tile.h"
@@ -54,6 +55,8 @@ void OuterProductTiles(const ShardTree& tree, const OuterProduct& product, float
   float* const packed_a = scratch;
   float* const packed_b = scratch + (steps * kOuterRows + 15) / 16 * 16;
 
+  const bool large =
+      (product.row_end - product.row_begin) * (product.column_end - product.column_begin) >= kBeyondCache;
   for (int64_t j = product.column_begin; j < product.column_end; j += block_columns) {
     const int64_t n = Smaller(block_columns, product.column_end - j);
     for (int64_t jr = 0; jr < n; jr += kTileColumns) {
@@ -76,6 +79,13 @@ void OuterProductTiles(const ShardTree& tree, const OuterProduct& product, float
           out += Packing::Steps(tree.count(s)) * kTileRows;
         }
       }
+      const int64_t after = i + kOuterRows < product.row_end ? i + kOuterRows : product.row_begin;
+      const int64_t tiles = ((n + kTileColumns - 1) / kTileColumns) * ((m + kTileRows - 1) / kTileRows);
+      Ahead next;
+      if (large) {
+        next = Ahead(product.a + after, tree.first(shards), Smaller(kOuterRows, product.row_end - after),
+                     product.lda, tiles);
+      }
       for (int64_t jr = 0; jr < n; jr += kTileColumns) {
         const int columns = static_cast<int>(Smaller(kTileColumns, n - jr));
         for (int64_t ir = 0; ir < m; ir += kTileRows) {
@@ -84,7 +94,10 @@ void OuterProductTiles(const ShardTree& tree, const OuterProduct& product, float
           const float* b = packed_b + jr * steps;
           Tile stack[kMaxTreeDepth];
           int shard = 0;
+          next.Fetch();
           for (int node = 0; node < tree.nodes; ++node) {
+            float* const out = product.out + node * product.node_stride + (i + ir) * product.n + j + jr;
+            if (large) FetchTile(out, product.n, rows, columns);
             int depth = 0;
             for (unsigned leaf = 1; shard < tree.node_end[node]; ++shard, ++leaf) {
               const int64_t k = Packing::Steps(tree.count(shard));
@@ -113,8 +126,7 @@ void OuterProductTiles(const ShardTree& tree, const OuterProduct& product, float
               AddTiles(stack[depth - 2], sum);
               stack[depth - 2] = sum;
             }
-            StoreTile(stack[0], product.out + node * product.node_stride + (i + ir) * product.n + j + jr,
-                      product.n, rows, columns);
+            StoreTile(stack[0], out, product.n, rows, columns);
           }
         }
       }
