@@ -18,6 +18,7 @@
 
 #include "absl/time/clock.h"
 #include "common/base/clock.h"
+#include "common/base/folder_for_test.h"
 #include "common/metrics/metrics_server.h"
 #include "common/net/limits.h"
 #include "coordinator/daemon/dataset_store.h"
@@ -53,8 +54,7 @@ class AdvancedClock : public Clock {
 class ServerTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = testing::TempDir() + "server-XXXXXX";
-    ASSERT_NE(mkdtemp(folder_.data()), nullptr);
+    folder_ = FolderForTest("server");
     auto store = OpenSqliteStore(folder_ + "/state.db");
     ASSERT_TRUE(store.ok()) << store.status();
     store_ = *std::move(store);
