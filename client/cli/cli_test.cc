@@ -21,6 +21,7 @@
 #include "client/cli/run_plan.h"
 #include "client/cli/wait_condition.h"
 #include "client/testing/fake_coordinator.h"
+#include "common/base/folder_for_test.h"
 #include "common/process/child.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -36,14 +37,6 @@ using ::testing::StartsWith;
 constexpr char kSpec[] =
     "name: digits\ndataset: { path: d.csv, label: y }\nmodel: { mlp: { hidden: [8] } }\n";
 
-std::string FreshFolder(const std::string& name) {
-  const std::string folder =
-      (std::filesystem::path(::testing::TempDir()) / ("cli_test_" + name)).lexically_normal().string();
-  std::filesystem::remove_all(folder);
-  std::filesystem::create_directories(folder);
-  return folder;
-}
-
 std::string Content(const std::string& path) {
   std::ifstream file(path);
   std::ostringstream text;
@@ -58,9 +51,7 @@ struct Result {
 
 class CliTest : public ::testing::Test {
  protected:
-  CliTest() : folder_(FreshFolder(::testing::UnitTest::GetInstance()->current_test_info()->name())) {
-    std::ofstream(folder_ + "/spec.yaml") << kSpec;
-  }
+  CliTest() : folder_(FolderForTest("cli")) { std::ofstream(folder_ + "/spec.yaml") << kSpec; }
 
   // Runs the program in this process against the fake.
   Result Lockstep(std::vector<std::string> arguments) {

@@ -86,12 +86,13 @@ absl::Status Connection::WaitConnected(absl::Time give_up) {
   bool explained = false;
   while (channel_->GetState(/*try_to_connect=*/true) != GRPC_CHANNEL_READY) {
     const absl::Time now = absl::Now();
-    if (now >= give_up) return NoCoordinator();
+    // Before giving up, though this thread was held up and it is time for both.
     if (now - start >= kPatienceBeforeReport) {
       // What is wrong with a certificate does not pass by waiting.
       if (!std::exchange(explained, true)) RETURN_IF_ERROR(TlsProblem());
       ReportWaiting();
     }
+    if (now >= give_up) return NoCoordinator();
     if (options_.cancellation != nullptr && options_.cancellation->cancelled()) {
       return absl::CancelledError("interrupted");
     }

@@ -8,6 +8,7 @@
 #include "common/auth/client_access.h"
 #include "common/auth/role.h"
 #include "common/auth/token.h"
+#include "common/base/folder_for_test.h"
 
 namespace lockstep {
 namespace {
@@ -15,11 +16,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-std::string FreshFolder() {
-  std::string path = testing::TempDir() + "auth-XXXXXX";
-  EXPECT_NE(mkdtemp(path.data()), nullptr);
-  return path;
-}
+std::string FreshFolder() { return FolderForTest("auth"); }
 
 std::string Written(const std::string& text) {
   const std::string path = FreshFolder() + "/file";

@@ -10,6 +10,7 @@
 #include "absl/synchronization/notification.h"
 #include "common/auth/audit_chain.h"
 #include "common/auth/token.h"
+#include "common/base/folder_for_test.h"
 #include "common/base/proto_time.h"
 #include "coordinator/auth/audit_log.h"
 #include "coordinator/auth/authorizer.h"
@@ -39,8 +40,7 @@ std::string Contents(const std::string& path) {
 class AuthTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = testing::TempDir() + "auth-XXXXXX";
-    ASSERT_NE(mkdtemp(folder_.data()), nullptr);
+    folder_ = FolderForTest("coordinator-auth");
     Reopen();
   }
 

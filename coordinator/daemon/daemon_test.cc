@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "common/base/folder_for_test.h"
 #include "coordinator/daemon/data_directory.h"
 #include "coordinator/daemon/flags.h"
 #include "coordinator/daemon/ready.h"
@@ -14,11 +15,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-std::string FreshFolder() {
-  std::string path = testing::TempDir() + "daemon-XXXXXX";
-  EXPECT_NE(mkdtemp(path.data()), nullptr);
-  return path;
-}
+std::string FreshFolder() { return FolderForTest("daemon"); }
 
 std::variant<CoordinatorFlags, Exit> Parse(std::vector<const char*> arguments) {
   arguments.insert(arguments.begin(), "lockstep-coordinator");

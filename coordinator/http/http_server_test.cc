@@ -40,11 +40,12 @@ class RawClient {
     (void)!send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
     return *this;
   }
-  // All that comes until the server closes; "(open)" is added if it does not within `patience`.
-  std::string Hear(absl::Duration patience = absl::Seconds(10)) {
+  // All that comes until the server closes, or until it ends with `last`; "(open)" is added if neither is so
+  // within `patience`.
+  std::string Hear(absl::Duration patience = absl::Minutes(1), const std::string& last = "(closed)") {
     std::string heard;
     const absl::Time end = absl::Now() + patience;
-    while (connected_) {
+    while (connected_ && !heard.ends_with(last)) {
       pollfd entry{fd_, POLLIN, 0};
       const absl::Duration left = end - absl::Now();
       if (left <= absl::ZeroDuration() ||
@@ -64,14 +65,15 @@ class RawClient {
   bool connected_ = false;
 };
 
+// Who is slow is waited for as long as any test lasts.
 class HttpServerTest : public ::testing::Test {
  protected:
-  HttpServerTest() {
+  explicit HttpServerTest(absl::Duration request_timeout = absl::Hours(1)) {
     auto server = HttpServer::Start({.listen = "127.0.0.1:0",
                                      .most_header_bytes = 4096,
                                      .most_body_bytes = 1000,
                                      .threads = 4,
-                                     .request_timeout = absl::Milliseconds(700)},
+                                     .request_timeout = request_timeout},
                                     &router_);
     if (server.ok()) server_ = *std::move(server);
   }
@@ -97,6 +99,11 @@ class HttpServerTest : public ::testing::Test {
           return response;
         }}}};
   std::unique_ptr<HttpServer> server_;
+};
+
+class ImpatientServerTest : public HttpServerTest {
+ protected:
+  ImpatientServerTest() : HttpServerTest(absl::Milliseconds(700)) {}
 };
 
 TEST_F(HttpServerTest, AnswersAndCloses) {
@@ -151,46 +158,47 @@ TEST_F(HttpServerTest, BodiesThatAreTooLargeOrOfUnknownSizeAreRefused) {
               StartsWith("HTTP/1.1 400"));
 }
 
-TEST_F(HttpServerTest, ClientsThatDawdleAreClosedAndTheOthersServed) {
+TEST_F(ImpatientServerTest, ClientsThatDawdleAreClosedAndTheOthersServed) {
   std::vector<std::unique_ptr<RawClient>> slow;
   for (int i = 0; i < 12; ++i) {
     slow.push_back(std::make_unique<RawClient>(server_->address()));
     slow.back()->Say(i % 3 == 0 ? "" : i % 3 == 1 ? "GET / HT" : Post("Content-Length: 100\r\n", "half"));
   }
-  const absl::Time begin = absl::Now();
-  EXPECT_THAT(Ask("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"), StartsWith("HTTP/1.1 200"));
-  EXPECT_LT(absl::Now() - begin, absl::Seconds(8));
+  // Whom the machine holds up between the connection and the request is one that dawdles: then once more.
+  std::string answer;
+  for (int tries = 0; answer.empty() && tries < 5; ++tries) {
+    answer = Ask("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  }
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 200"));
   for (auto& client : slow) EXPECT_THAT(client->Hear(), ::testing::Not(HasSubstr("(open)")));
 }
 
-TEST_F(HttpServerTest, AClientThatSendsAByteNowAndThenIsClosedAsWell) {
+TEST_F(ImpatientServerTest, AClientThatSendsAByteNowAndThenIsClosedAsWell) {
   RawClient drip(server_->address());
-  const absl::Time begin = absl::Now();
+  const absl::Time give_up = absl::Now() + absl::Minutes(1);
   std::string heard = "(open)";
-  while (heard == "(open)" && absl::Now() - begin < absl::Seconds(10)) {
+  while (heard == "(open)" && absl::Now() < give_up) {
     drip.Say("G");
     heard = drip.Hear(absl::Milliseconds(100));
   }
-  EXPECT_LT(absl::Now() - begin, absl::Seconds(9));
+  EXPECT_EQ(heard, "");
 }
 
 TEST_F(HttpServerTest, OneAddressDoesNotHoldUpTheOthers) {
   std::vector<std::unique_ptr<RawClient>> slow;
-  for (int i = 0; i < 40; ++i) {  // of 0.7 s each, two at a time: 14 s
+  for (int i = 0; i < 40; ++i) {  // of an hour each
     slow.push_back(std::make_unique<RawClient>(server_->address(), "127.0.0.2"));
     slow.back()->Say("GET / HT");
   }
-  const absl::Time begin = absl::Now();
   EXPECT_THAT(Ask("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"), StartsWith("HTTP/1.1 200"));
-  EXPECT_LT(absl::Now() - begin, absl::Seconds(10));
-  server_->Stop();  // does not wait for them
-  EXPECT_LT(absl::Now() - begin, absl::Seconds(11));
+  server_->Stop();  // does not wait for them, or the test would not end
 }
 
 TEST_F(HttpServerTest, ABodyThatWaitsToBeAskedForIsAskedFor) {
   RawClient client(server_->address());
   client.Say(Post("Expect: 100-continue\r\nContent-Length: 5\r\n", ""));
-  EXPECT_THAT(client.Hear(absl::Milliseconds(300)), StartsWith("HTTP/1.1 100 Continue\r\n\r\n"));
+  const std::string asked = "HTTP/1.1 100 Continue\r\n\r\n";
+  EXPECT_EQ(client.Hear(absl::Minutes(1), asked), asked);
   EXPECT_THAT(client.Say("hello").Hear(), HasSubstr("[hello]"));
 }
 
@@ -202,10 +210,10 @@ TEST_F(HttpServerTest, ATakenPortIsNamed) {
 
 TEST_F(HttpServerTest, StopsWhileClientsHang) {
   RawClient idle(server_->address());
-  const absl::Time begin = absl::Now();
+  RawClient half(server_->address());
+  half.Say("GET / HT");
+  server_->Stop();  // which would otherwise take an hour
   server_->Stop();
-  server_->Stop();
-  EXPECT_LT(absl::Now() - begin, absl::Seconds(5));
   EXPECT_EQ(server_->address(), "");
 }
 

@@ -4,6 +4,7 @@
 #include <prometheus/text_serializer.h>
 #include <stdlib.h>
 
+#include "common/base/folder_for_test.h"
 #include "common/base/proto_time.h"
 #include "common/metrics/scrape_for_test.h"
 #include "coordinator/http/controller_metrics.h"
@@ -94,8 +95,7 @@ StoredJob JobIn(v1::JobState state, const std::string& id) {
 }
 
 TEST(JobMetrics, OnlyActiveJobsAreToldWithTheirNewestCheckpoint) {
-  std::string folder = testing::TempDir() + "http-XXXXXX";
-  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  const std::string folder = FolderForTest("http");
   auto store = OpenSqliteStore(folder + "/state.db");
   ASSERT_TRUE(store.ok()) << store.status();
   Batch batch;

@@ -102,11 +102,8 @@ TEST_F(AgentsTest, AWorkerThatFallsSilentIsLostAndItsJobQueuedAgain) {
   agent.Run();
   WaitState(job, v1::JOB_STATE_RUNNING);
   clock_.Advance(options_.worker_timeout);
-  std::string reason;
-  WaitFor(job, [&](const v1::Job& now) {
-    if (now.reason().find("was lost") != std::string::npos) reason = now.reason();
-    return now.state() == v1::JOB_STATE_QUEUED;
-  });
+  WaitState(job, v1::JOB_STATE_QUEUED);
+  const std::string reason = ReasonOfMove(job, v1::JOB_STATE_QUEUED);
   EXPECT_THAT(reason, HasSubstr("worker w1 (host host-of-w1) was lost: no message for 2s"));
   EXPECT_THAT(reason, HasSubstr("rank 0"));
   EXPECT_EQ(controller_->ListWorkers()[0].state(), v1::WORKER_STATE_LOST);
@@ -271,7 +268,8 @@ TEST_F(AgentsTest, AJobWhoseWorkersDoNotComeBackIsQueuedFromItsNewestCheckpoint)
   RestartController();
   EXPECT_EQ(StateOf(job), v1::JOB_STATE_RECOVERING);
   clock_.Advance(options_.adoption_grace);
-  EXPECT_THAT(WaitState(job, v1::JOB_STATE_QUEUED).reason(), HasSubstr("rank 0 on worker w1 did not report"));
+  WaitState(job, v1::JOB_STATE_QUEUED);
+  EXPECT_THAT(ReasonOfMove(job, v1::JOB_STATE_QUEUED), HasSubstr("rank 0 on worker w1 did not report"));
   FakeAgent other(controller_.get(), "w2", 1);
   other.Join();
   const v1::Assignment assignment = other.NextAssignment();

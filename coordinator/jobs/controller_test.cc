@@ -165,8 +165,7 @@ TEST_F(ControllerTest, ACrashOfTheOnlyHolderOfTheStateQueuesAGrowingJobAgain) {
   first.Report(crash);
   const v1::Job queued = WaitState(job, v1::JOB_STATE_QUEUED);
   EXPECT_FALSE(queued.regrouping());
-  // The job's own reason is soon what it waits for.
-  EXPECT_THAT(store_->ListTransitions(job)->back().reason, HasSubstr("SIGSEGV"));
+  EXPECT_THAT(ReasonOfMove(job, v1::JOB_STATE_QUEUED), HasSubstr("SIGSEGV"));
   EXPECT_EQ(second.NextStop().mode(), v1::Stop::MODE_ABORT);
 }
 

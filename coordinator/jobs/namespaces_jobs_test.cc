@@ -247,8 +247,7 @@ TEST_F(NamespacesTest, AJobThatFailsOrWhoseCoordinatorWasRestartedGivesItsDevice
   FakeAgent agent(controller_.get(), "w2", 2);
   agent.Join();
   ASSERT_TRUE(Cancel(first).ok());
-  clock_.Advance(options_.adoption_grace * 2);
-  agent.Heartbeat();
+  PassWith({&agent}, options_.adoption_grace * 2);
   const v1::Assignment of_second = agent.Run();
   EXPECT_EQ(of_second.job_id(), second);
   EXPECT_EQ(Use("team-a").jobs(), 1);

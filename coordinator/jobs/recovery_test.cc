@@ -35,13 +35,8 @@ class RecoveryTest : public ControllerTest {
   bool Sync() { return Resume(job_).ok(); }
   // Time goes by; what was reported before belongs to its beginning, and both workers stay.
   void Pass(absl::Duration time) {
+    PassWith({&first_, &second_}, time);
     ASSERT_TRUE(Sync());
-    for (absl::Duration left = time; left > absl::ZeroDuration(); left -= options_.worker_timeout / 2) {
-      clock_.Advance(std::min(left, options_.worker_timeout / 2));
-      first_.Heartbeat();
-      second_.Heartbeat();
-      ASSERT_TRUE(Sync());
-    }
   }
   static v1::AssignmentStatus Killed(const v1::Assignment& assignment) {
     v1::AssignmentStatus crash = FakeAgent::StatusOf(assignment, v1::ASSIGNMENT_STATE_CRASHED);
@@ -324,12 +319,7 @@ TEST_F(RecoveryTest, AfterACoordinatorRestartThoseThatReportGoOnWithoutTheMissin
   *first.registration().add_assignments() = FakeAgent::StatusOf(one_, v1::ASSIGNMENT_STATE_RUNNING);
   first.Join();
   EXPECT_EQ(StateOf(job_), v1::JOB_STATE_RECOVERING);
-  first.Heartbeat();
-  clock_.Advance(options_.adoption_grace - options_.worker_timeout / 2);
-  first.Heartbeat();
-  ASSERT_TRUE(Sync());
-  clock_.Advance(options_.worker_timeout / 2);
-  first.Heartbeat();
+  PassWith({&first}, options_.adoption_grace);
   const v1::Assignment alone = first.NextAssignment();
   EXPECT_EQ(alone.generation(), 2);
   EXPECT_EQ(alone.world(), 1);

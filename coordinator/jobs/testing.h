@@ -397,6 +397,28 @@ class ControllerTest : public ::testing::Test {
   v1::Job WaitState(const std::string& job, v1::JobState state) {
     return WaitFor(job, [state](const v1::Job& now) { return now.state() == state; });
   }
+  // Time goes by while the agents are heard all along: a tick that comes between an advance and a heartbeat
+  // would lose an agent that was last heard a whole timeout before.
+  void PassWith(const std::vector<FakeAgent*>& agents, absl::Duration time) {
+    for (absl::Duration left = time; left > absl::ZeroDuration(); left -= options_.worker_timeout / 2) {
+      for (FakeAgent* agent : agents) agent->Heartbeat();
+      // Answered when all that came before it has been applied.
+      EXPECT_EQ(Resume("nobody").status().code(), absl::StatusCode::kNotFound);
+      clock_.Advance(std::min(left, options_.worker_timeout / 2));
+    }
+    for (FakeAgent* agent : agents) agent->Heartbeat();
+  }
+  // Why the job went into its newest state: its own reason is soon what it waits for.
+  std::string ReasonOfMove(const std::string& job, v1::JobState to) {
+    const auto transitions = store_->ListTransitions(job);
+    EXPECT_TRUE(transitions.ok()) << transitions.status();
+    std::string reason = "it never went there";
+    if (!transitions.ok()) return reason;
+    for (const StoredTransition& move : *transitions) {
+      if (move.to == to) reason = move.reason;
+    }
+    return reason;
+  }
   v1::JobState StateOf(const std::string& job) {
     auto found = controller_->GetJob(job);
     return found.ok() ? found->state() : v1::JOB_STATE_UNSPECIFIED;

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <fstream>
 #include <functional>
@@ -17,6 +18,7 @@
 
 #include "absl/time/clock.h"
 #include "common/base/clock.h"
+#include "common/base/folder_for_test.h"
 #include "common/metrics/metrics_server.h"
 #include "common/net/limits.h"
 #include "coordinator/daemon/dataset_store.h"
@@ -39,11 +41,20 @@ inline bool Eventually(const std::function<bool()>& condition) {
   return true;
 }
 
+// The system's time, and what a test adds to it.
+class AdvancedClock : public Clock {
+ public:
+  absl::Time Now() override { return absl::Now() + absl::Nanoseconds(ahead_.load()); }
+  void Advance(absl::Duration duration) { ahead_ += absl::ToInt64Nanoseconds(duration); }
+
+ private:
+  std::atomic<int64_t> ahead_{0};
+};
+
 class ServerTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = testing::TempDir() + "server-XXXXXX";
-    ASSERT_NE(mkdtemp(folder_.data()), nullptr);
+    folder_ = FolderForTest("server");
     auto store = OpenSqliteStore(folder_ + "/state.db");
     ASSERT_TRUE(store.ok()) << store.status();
     store_ = *std::move(store);
@@ -51,7 +62,7 @@ class ServerTest : public ::testing::Test {
     datasets_ = std::make_unique<DatasetRegistry>(stored_datasets_.get(), &clock_);
     ASSERT_TRUE(datasets_->Load().ok());
     auto controller = Controller::Start(
-        {.artifact_root = folder_ + "/artifacts", .worker_timeout = worker_timeout_}, store_.get(), &clock_);
+        {.artifact_root = folder_ + "/artifacts", .worker_timeout = kWorkerTimeout}, store_.get(), &clock_);
     ASSERT_TRUE(controller.ok()) << controller.status();
     controller_ = *std::move(controller);
     auto metrics = MetricsServer::Start({.listen = "127.0.0.1:0", .daemon = "coordinator"});
@@ -95,8 +106,8 @@ class ServerTest : public ::testing::Test {
     return spec;
   }
 
-  absl::Duration worker_timeout_ = absl::Minutes(5);  // the tests' agents send no heartbeats
-  SystemClock clock_;
+  static constexpr absl::Duration kWorkerTimeout = absl::Minutes(5);  // the tests' agents send no heartbeats
+  AdvancedClock clock_;
   std::string folder_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<StoredDatasets> stored_datasets_;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "absl/strings/str_join.h"
+#include "common/base/folder_for_test.h"
 #include "coordinator/store/sqlite_store.h"
 
 namespace lockstep::point_log_test {
@@ -16,9 +17,7 @@ using ::testing::IsEmpty;
 class PointLogTest : public testing::Test {
  protected:
   PointLogTest() {
-    std::string folder = testing::TempDir() + "points-XXXXXX";
-    EXPECT_NE(mkdtemp(folder.data()), nullptr);
-    path_ = folder + "/state.db";
+    path_ = FolderForTest("points") + "/state.db";
     OpenStore();
   }
   void OpenStore() {

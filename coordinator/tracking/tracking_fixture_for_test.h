@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "common/base/folder_for_test.h"
 #include "common/base/proto_time.h"
 #include "coordinator/store/point_log.h"
 #include "coordinator/store/sqlite_store.h"
@@ -17,8 +18,7 @@ namespace lockstep {
 class TrackingFixture : public testing::Test {
  protected:
   TrackingFixture() {
-    folder_ = testing::TempDir() + "tracking-XXXXXX";
-    EXPECT_NE(mkdtemp(folder_.data()), nullptr);
+    folder_ = FolderForTest("tracking");
     auto store = OpenSqliteStore(path());
     EXPECT_TRUE(store.ok()) << store.status();
     store_ = std::move(*store);

@@ -1,10 +1,11 @@
 """Real kills: of the coordinator, of a trainer, of a worker. Nothing acknowledged is lost, and the bits do not change."""
 
 import concurrent.futures
+import contextlib
 import os
+import re
 import signal
 import subprocess
-import time
 import unittest
 
 from cluster import EndToEndTest, digits_spec, metric, until
@@ -55,12 +56,12 @@ class KilledCoordinator(EndToEndTest):
     def test_no_acknowledged_submit_is_lost(self):
         cluster = self.cluster(workers=0)
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
-            submits = Submits(cluster, digits_spec(epochs=1), pool, 40)
+            submits = Submits(cluster, digits_spec(epochs=1), pool, 2000)  # more than are ever made before the kill
             acknowledged = submits.acknowledged
             until(lambda: len(acknowledged) >= 15, "fifteen acknowledged submits")
             cluster.kill_coordinator()
             submits.cancel()
-        self.assertLess(len(acknowledged), 40)
+        self.assertLess(len(acknowledged), 2000)
         cluster.start_coordinator()
         there = {job["id"] for job in cluster.jobs()}
         self.assertEqual(set(acknowledged) - there, set())
@@ -71,19 +72,16 @@ class KilledCoordinator(EndToEndTest):
 
     def test_none_of_a_thousand_is_lost_to_kill_after_kill(self):
         cluster = self.cluster(workers=0)
-        kills = 0
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             submits = Submits(cluster, digits_spec(epochs=1), pool, 2000)
             acknowledged = submits.acknowledged
-            while len(acknowledged) < 1000 and not submits.all_done():
-                time.sleep(2)
+            for kill_at in range(200, 1001, 200):
+                until(lambda: len(acknowledged) >= kill_at or submits.all_done(), lambda: f"{kill_at} acknowledged; there are {len(acknowledged)}")
                 cluster.kill_coordinator()
                 cluster.start_coordinator()
-                kills += 1
             submits.cancel()
         self.assertGreaterEqual(len(acknowledged), 1000)
         self.assertEqual(len(set(acknowledged)), len(acknowledged), "two submits were given one job")
-        self.assertGreaterEqual(kills, 3)
         there = {job["id"] for job in cluster.json("jobs", "--limit", 10000)["jobs"]}
         self.assertEqual(set(acknowledged) - there, set())
 
@@ -126,7 +124,7 @@ class KilledTrainer(EndToEndTest):
         self.assertSays(cluster.coordinator.text(), "running -> recovering: .*node-1.*(SIGKILL|signal 9)")
         self.assertSays(cluster.logs(job), "goes on in generation 2 with 1 rank")
         self.assertNotIn("starts from", cluster.logs(job), "a checkpoint was read although a survivor had the state")
-        self.assertNotEqual(cluster.trainers("node-0"), survivor, "a trainer serves one job")
+        until(lambda: cluster.trainers("node-0") and cluster.trainers("node-0") != survivor, "a fresh trainer: one serves one job")
 
     def test_a_job_on_one_worker_goes_on_from_its_newest_checkpoint(self):
         cluster = self.cluster(workers=1)
@@ -146,11 +144,11 @@ class KilledTrainer(EndToEndTest):
         job = cluster.submit(digits_spec(epochs=100000))
 
         def killed_again():
-            for pid in cluster.trainers():
-                try:
+            # Those at work alone: if those that are only just starting die as well, again and again, the slot counts as broken.
+            at_work = set(map(int, re.findall(r"assignment begins .*\bpid=(\d+)", cluster.workers["node-0"].text())))
+            for pid in at_work.intersection(cluster.trainers()):
+                with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
             return cluster.job(job)["state"] == "JOB_STATE_FAILED"
 
         cluster.wait_step(job, 10)

@@ -85,7 +85,7 @@ class Tracking(EndToEndTest):
         self.assertEqual(sorted(got), sorted(self.stored(cluster, job)))
 
     def ended(self, fake, status="FINISHED"):
-        until(lambda: fake.runs and all(run["status"] == status for run in fake.runs.values()), lambda: f"runs to end: {fake.runs}")
+        until(lambda: fake.runs and all(run["status"] == status for run in list(fake.runs.values())), lambda: f"runs to end: {fake.runs}")
 
     def test_tensorboard_reads_what_lockstep_stored(self):
         python = tracker_python("tensorboard")
@@ -192,7 +192,9 @@ class Tracking(EndToEndTest):
         kills = []
 
         def kill(path, commit):
-            if path == "runs/log-batch" and len(kills) < 3 and cluster.coordinator.alive():
+            if path == "runs/log-batch" and len(kills) < 3:
+                # One that was just started sends at once what is left, perhaps all of it, before the test knows its process.
+                until(lambda: cluster.coordinator.alive(), "the coordinator to be known")
                 if len(kills) % 2 == 0:
                     commit()
                 kills.append(path)
@@ -232,7 +234,7 @@ class Tracking(EndToEndTest):
         fake = self.fake()
         cluster = self.cluster(coordinator_flags=["--mlflow", fake.url])
         lost = cluster.submit(digits_spec(epochs=1000000, name="lost"))
-        until(lambda: any(run["metrics"] for run in fake.runs.values()), "its first points")
+        until(lambda: any(run["metrics"] for run in list(fake.runs.values())), "its first points")
         fake.runs.clear()
         address = cluster.coordinator.addresses["metrics"]
         until(lambda: metric(address, "lockstep_tracking_refused_points_total") > 0, "its points to be refused")
@@ -246,7 +248,7 @@ class Tracking(EndToEndTest):
         fake = self.fake()
         cluster = self.cluster(coordinator_flags=["--mlflow", fake.url])
         job = cluster.submit(digits_spec(epochs=2000))
-        until(lambda: any(run["metrics"] for run in fake.runs.values()), "its first points")
+        until(lambda: any(run["metrics"] for run in list(fake.runs.values())), "its first points")
         cluster.lockstep("cancel", job)
         self.ended(fake, "KILLED")
         cluster.lockstep("resume", job)

@@ -16,6 +16,7 @@
 #include <sstream>
 #include <thread>
 
+#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "common/metrics/scrape_for_test.h"
 #include "common/process/child.h"
@@ -194,9 +195,9 @@ class AgentTest : public ::testing::Test {
 };
 
 TEST_F(AgentTest, RegistersItsDevicesWithTheirProfilesAndTheRootItSees) {
-  bool ready = false;
+  absl::Notification ready;
   Agent::Options options = Options(2);
-  options.on_ready = [&] { ready = true; };
+  options.on_ready = [&] { ready.Notify(); };
   auto agent = Start(options);
   auto first = coordinator_->Await([](const v1::ConnectRequest& request) { return request.has_register_(); });
   ASSERT_TRUE(first.has_value());
@@ -211,8 +212,9 @@ TEST_F(AgentTest, RegistersItsDevicesWithTheirProfilesAndTheRootItSees) {
   for (int i = 0; i < 3; ++i) {
     EXPECT_TRUE(coordinator_->Await([](const auto& request) { return request.has_heartbeat(); }).has_value());
   }
+  // The answer to the second Register announces it, whenever that is read.
+  EXPECT_TRUE(ready.WaitForNotificationWithTimeout(absl::Seconds(20)));
   EXPECT_TRUE(agent->Stop().ok());
-  EXPECT_TRUE(ready);
 }
 
 TEST_F(AgentTest, GpusAreSlotsOfTheirOwnByUuid) {

@@ -65,9 +65,8 @@ class DatasetCacheTest : public ::testing::Test {
   }
 
   DatasetCache Cache() {
-    return DatasetCache(
-        {.directory = folder_ + "/cache", .shard_bytes = 10'000, .retry_for = absl::Seconds(1)},
-        [this](const auto& request, const auto& chunk) { return Read(request, chunk); });
+    return DatasetCache({.directory = folder_ + "/cache", .shard_bytes = 10'000, .retry_for = retry_for_},
+                        [this](const auto& request, const auto& chunk) { return Read(request, chunk); });
   }
 
   std::string folder_;
@@ -75,6 +74,7 @@ class DatasetCacheTest : public ::testing::Test {
   std::string labels_ = "labels";
   v1::Dataset dataset_;
   std::function<absl::Status(int64_t, int64_t)> fault_ = [](int64_t, int64_t) { return absl::OkStatus(); };
+  absl::Duration retry_for_ = absl::Minutes(10);
   std::mutex mutex_;
   int reads_ = 0;
   std::atomic<bool> never_{false};
@@ -172,6 +172,7 @@ TEST_F(DatasetCacheTest, FingerprintThatIsAPathIsRefused) {
 }
 
 TEST_F(DatasetCacheTest, CoordinatorThatStaysAwayIsReported) {
+  retry_for_ = absl::Seconds(1);
   fault_ = [](int64_t, int64_t) { return absl::UnavailableError("nobody there"); };
   const absl::Status status = Cache().Localize(dataset_, never_).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);

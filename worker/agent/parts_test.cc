@@ -101,12 +101,15 @@ TEST(LedgerTest, RunningLaterGenerationEndsTheEarlierOnes) {
 TEST(LoopTest, TasksRunInOrderAndDueTimersBeforeThem) {
   Loop loop;
   std::string order;
-  for (char c : {'a', 'b'}) loop.Post([&order, c] { order += c; });
-  loop.PostAfter(absl::ZeroDuration(), [&] { order += 't'; });
-  loop.PostAfter(absl::Milliseconds(5), [&] {
-    order += 'z';
-    loop.Stop();
+  loop.Post([&] { order += 'a'; });
+  loop.Post([&] {
+    order += 'b';
+    loop.PostAfter(absl::Milliseconds(5), [&] {
+      order += 'z';
+      loop.Stop();
+    });
   });
+  loop.PostAfter(absl::ZeroDuration(), [&] { order += 't'; });
   loop.PostAfter(absl::Hours(1), [&] { order += '!'; });
   loop.Run();
   EXPECT_EQ(order, "tabz");
