@@ -55,6 +55,7 @@ Launched AddForward(int64_t, const float*, const float*, float*, Stream) { retur
 Launched CopyBlocks(int64_t, int64_t, const float*, int64_t, bool, float*, int64_t, Stream) {
   return Absent();
 }
+Launched ZeroBlocks(int64_t, int64_t, float*, int64_t, Stream) { return Absent(); }
 Launched Permute(const Permutation&, int64_t, const float*, bool, float*, Stream) { return Absent(); }
 Launched AttentionForward(const AttentionShape&, int64_t, const float*, const float*, const float*, float*,
                           float*, Stream) {
