@@ -58,15 +58,24 @@ std::vector<Case> Cases() {
          "two, inputs: [sum, down], add: {}}, {name: rms, rms_norm: {}}, {name: mean, global_average_pool: "
          "{}}, {name: out, linear: {}}] } }",
          40, 3),
-      OfText("gpt", "{ gpt: { layers: 2, heads: 2, width: 8, context: 7 } }", 5, 11),
+      OfText("gpt", "{ gpt: { layers: 1, heads: 2, width: 8, context: 7 } }", 5, 11),
       OfText(
           "untied_gpt",
           "{ gpt: { layers: 1, heads: 2, width: 6, context: 5, bias: false, tie_weights: false, dropout: 0.2 "
           "} }",
           5, 9),
       OfText("llama",
-             "{ llama: { layers: 2, heads: 4, key_value_heads: 2, width: 16, hidden: 9, context: 6 } }", 6,
+             "{ llama: { layers: 1, heads: 4, key_value_heads: 2, width: 8, hidden: 9, context: 6 } }", 6,
              13),
+      Of("batch_norm",
+         "{ graph: { input_shape: [4, 4, 2], layers: [{name: a, conv: {channels: 5, padding: 1}}, {name: b, "
+         "batch_norm: {}}, {name: c, activation: relu}, {name: d, conv: {channels: 5, padding: 1}}, {name: "
+         "e, "
+         "batch_norm: {}}, {name: f, inputs: [e, c], add: {}}, {name: g, global_average_pool: {}}, {name: "
+         "out, "
+         "linear: {}}] } }",
+         32, 3),
+      Of("resnet", "{ resnet: { depth: 8, width: 2, input_shape: [8, 8, 1] } }", 64, 3),
       Of("sequence",
          "{ graph: { input_shape: [5, 4], layers: [{name: a, linear: {width: 6}}, {name: b, linear: {width: "
          "3, activation: tanh}}, {name: c, inputs: [a, b, a], concat: {}}, {name: d, inputs: [c, c], concat: "
@@ -88,7 +97,7 @@ class DeviceGradient : public testing::TestWithParam<int> {
     return cases;
   }
 };
-INSTANTIATE_TEST_SUITE_P(Models, DeviceGradient, testing::Range(0, 15), [](const auto& of) {
+INSTANTIATE_TEST_SUITE_P(Models, DeviceGradient, testing::Range(0, 17), [](const auto& of) {
   return DeviceGradient::TheCases()[static_cast<size_t>(of.param)].name;
 });
 

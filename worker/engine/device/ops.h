@@ -10,6 +10,7 @@
 #include "kernels/attention.h"
 #include "kernels/pool.h"
 #include "kernels/rope.h"
+#include "worker/engine/batch_norm.h"
 #include "worker/engine/concat.h"
 #include "worker/engine/convolution.h"
 #include "worker/engine/device/device_op.h"
@@ -26,6 +27,9 @@ std::unique_ptr<DeviceOp> MakeDeviceLinear(const LinearShape& shape, const OpCon
 
 int64_t DeviceConvolutionScratch(const ConvolutionLayer& layer, const Extent& extent);  // floats
 std::unique_ptr<DeviceOp> MakeDeviceConvolution(const ConvolutionLayer& layer, const OpContext& context);
+int64_t DeviceBatchNormScratch(const BatchNormLayer& layer, const Extent& extent);  // floats
+int64_t DeviceBatchNormConstants(const Extent& extent);                             // words
+std::unique_ptr<DeviceOp> MakeDeviceBatchNorm(const BatchNormLayer& layer, const OpContext& context);
 std::unique_ptr<DeviceOp> MakeDeviceMaxPool(const kernels::PoolShape& shape, const OpContext& context);
 std::unique_ptr<DeviceOp> MakeDeviceAveragePool(const kernels::PoolShape& shape, const OpContext& context);
 std::unique_ptr<DeviceOp> MakeDeviceGlobalAveragePool(const kernels::PoolShape& shape,
