@@ -81,6 +81,27 @@ __global__ void FlatAdamKernel(FlatPieces pieces, FlatSteps<AdamStep> steps, con
   });
 }
 
+__global__ void FlatLionKernel(FlatPieces pieces, FlatSteps<LionStep> steps, const FlatVerdict* verdict,
+                               const float* gradient, float* m, float* weights) {
+  UpdatePiece(pieces, verdict, gradient, weights, [&](auto pack, int64_t at, int step, const Clip& clip) {
+    LionPack<pack.kFloats>(steps.at[step], clip, gradient + at, m + at, weights + at);
+  });
+}
+
+__global__ void FlatAdagradKernel(FlatPieces pieces, FlatSteps<AdagradStep> steps, const FlatVerdict* verdict,
+                                  const float* gradient, float* sums, float* weights) {
+  UpdatePiece(pieces, verdict, gradient, weights, [&](auto pack, int64_t at, int step, const Clip& clip) {
+    AdagradPack<pack.kFloats>(steps.at[step], clip, gradient + at, sums + at, weights + at);
+  });
+}
+
+__global__ void FlatRmsPropKernel(FlatPieces pieces, FlatSteps<RmsPropStep> steps, const FlatVerdict* verdict,
+                                  const float* gradient, float* squares, float* buffer, float* weights) {
+  UpdatePiece(pieces, verdict, gradient, weights, [&](auto pack, int64_t at, int step, const Clip& clip) {
+    RmsPropPack<pack.kFloats>(steps.at[step], clip, gradient + at, squares + at, buffer + at, weights + at);
+  });
+}
+
 LaunchAt EachPiece(const char* launcher, const FlatPieces& pieces, Stream stream) {
   return {launcher, static_cast<unsigned>(pieces.count), kThreads, stream};
 }
@@ -111,6 +132,29 @@ Launched FlatAdam(const FlatPieces& pieces, const FlatSteps<AdamStep>& steps, co
   if (pieces.count == 0) return {};
   return Launch<FlatAdamKernel>(EachPiece("FlatAdam", pieces, stream), pieces, steps, verdict, gradient, m, v,
                                 weights);
+}
+
+Launched FlatLion(const FlatPieces& pieces, const FlatSteps<LionStep>& steps, const FlatVerdict* verdict,
+                  const float* gradient, float* m, float* weights, Stream stream) {
+  if (pieces.count == 0) return {};
+  return Launch<FlatLionKernel>(EachPiece("FlatLion", pieces, stream), pieces, steps, verdict, gradient, m,
+                                weights);
+}
+
+Launched FlatAdagrad(const FlatPieces& pieces, const FlatSteps<AdagradStep>& steps,
+                     const FlatVerdict* verdict, const float* gradient, float* sums, float* weights,
+                     Stream stream) {
+  if (pieces.count == 0) return {};
+  return Launch<FlatAdagradKernel>(EachPiece("FlatAdagrad", pieces, stream), pieces, steps, verdict, gradient,
+                                   sums, weights);
+}
+
+Launched FlatRmsProp(const FlatPieces& pieces, const FlatSteps<RmsPropStep>& steps,
+                     const FlatVerdict* verdict, const float* gradient, float* squares, float* buffer,
+                     float* weights, Stream stream) {
+  if (pieces.count == 0) return {};
+  return Launch<FlatRmsPropKernel>(EachPiece("FlatRmsProp", pieces, stream), pieces, steps, verdict, gradient,
+                                   squares, buffer, weights);
 }
 
 }  // namespace lockstep::kernels::cuda

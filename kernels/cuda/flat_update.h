@@ -14,7 +14,10 @@
 
 #include <cstdint>
 
+#include "kernels/adagrad.h"
 #include "kernels/cuda/stream.h"
+#include "kernels/lion.h"
+#include "kernels/rmsprop.h"
 #include "kernels/update.h"
 
 namespace lockstep::kernels::cuda {
@@ -63,5 +66,14 @@ Launched FlatSgd(const FlatPieces& pieces, const FlatSteps<SgdStep>& steps, cons
                  const float* gradient, float* momentum, float* weights, Stream stream);
 Launched FlatAdam(const FlatPieces& pieces, const FlatSteps<AdamStep>& steps, const FlatVerdict* verdict,
                   const float* gradient, float* m, float* v, float* weights, Stream stream);
+Launched FlatLion(const FlatPieces& pieces, const FlatSteps<LionStep>& steps, const FlatVerdict* verdict,
+                  const float* gradient, float* m, float* weights, Stream stream);
+Launched FlatAdagrad(const FlatPieces& pieces, const FlatSteps<AdagradStep>& steps,
+                     const FlatVerdict* verdict, const float* gradient, float* sums, float* weights,
+                     Stream stream);
+// `buffer` may be null when no step has a momentum.
+Launched FlatRmsProp(const FlatPieces& pieces, const FlatSteps<RmsPropStep>& steps,
+                     const FlatVerdict* verdict, const float* gradient, float* squares, float* buffer,
+                     float* weights, Stream stream);
 
 }  // namespace lockstep::kernels::cuda

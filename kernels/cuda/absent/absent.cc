@@ -122,6 +122,18 @@ Launched FlatSgd(const FlatPieces&, const FlatSteps<SgdStep>&, const FlatVerdict
                  float*, Stream) {
   return Absent();
 }
+Launched FlatLion(const FlatPieces&, const FlatSteps<LionStep>&, const FlatVerdict*, const float*, float*,
+                  float*, Stream) {
+  return Absent();
+}
+Launched FlatAdagrad(const FlatPieces&, const FlatSteps<AdagradStep>&, const FlatVerdict*, const float*,
+                     float*, float*, Stream) {
+  return Absent();
+}
+Launched FlatRmsProp(const FlatPieces&, const FlatSteps<RmsPropStep>&, const FlatVerdict*, const float*,
+                     float*, float*, float*, Stream) {
+  return Absent();
+}
 Launched FlatAdam(const FlatPieces&, const FlatSteps<AdamStep>&, const FlatVerdict*, const float*, float*,
                   float*, float*, Stream) {
   return Absent();

@@ -7,6 +7,7 @@
 #include "kernels/cuda/launched.h"
 #include "worker/engine/optimizers/adam_rule.h"
 #include "worker/engine/optimizers/flat_optimizer.h"
+#include "worker/engine/optimizers/rated_rules.h"
 
 namespace lockstep::engine {
 namespace {
@@ -72,6 +73,82 @@ class DeviceAdam final : public DeviceRule {
   AdamRule rule_;
 };
 
+// What Lion, Adagrad and RMSprop have in common: the rate is the caller's.
+template <class Step>
+class DeviceRated : public DeviceRule {
+ public:
+  void Prepare(int64_t, double learning_rate) override { rate_ = learning_rate; }
+
+ protected:
+  virtual Step StepOf(double rate, const Treatment& treatment) const = 0;
+  FlatSteps<Step> StepsOf(const std::vector<Treatment>& treatments) const {
+    FlatSteps<Step> steps;
+    for (size_t t = 0; t < treatments.size(); ++t) {
+      steps.at[t] = StepOf(rate_ * treatments[t].rate_factor, treatments[t]);
+    }
+    return steps;
+  }
+
+ private:
+  double rate_ = 0;
+};
+
+class DeviceLion final : public DeviceRated<kernels::LionStep> {
+ public:
+  explicit DeviceLion(const v1::LionSpec& spec) : rule_(spec) {}
+  std::vector<std::string> states() const override { return {"exp_avg"}; }
+  Launched Update(const FlatPieces& pieces, const std::vector<Treatment>& treatments,
+                  const FlatVerdict* verdict, const float* gradient, const std::vector<float*>& state,
+                  float* weights, kernels::Stream stream) override {
+    return kernels::cuda::FlatLion(pieces, StepsOf(treatments), verdict, gradient, state[0], weights, stream);
+  }
+
+ private:
+  kernels::LionStep StepOf(double rate, const Treatment& treatment) const override {
+    return rule_.StepOf(rate, treatment);
+  }
+  const LionRule rule_;
+};
+
+class DeviceAdagrad final : public DeviceRated<kernels::AdagradStep> {
+ public:
+  explicit DeviceAdagrad(const v1::AdagradSpec& spec) : rule_(spec) {}
+  std::vector<std::string> states() const override { return {"sum"}; }
+  Launched Update(const FlatPieces& pieces, const std::vector<Treatment>& treatments,
+                  const FlatVerdict* verdict, const float* gradient, const std::vector<float*>& state,
+                  float* weights, kernels::Stream stream) override {
+    return kernels::cuda::FlatAdagrad(pieces, StepsOf(treatments), verdict, gradient, state[0], weights,
+                                      stream);
+  }
+
+ private:
+  kernels::AdagradStep StepOf(double rate, const Treatment& treatment) const override {
+    return rule_.StepOf(rate, treatment);
+  }
+  const AdagradRule rule_;
+};
+
+class DeviceRmsProp final : public DeviceRated<kernels::RmsPropStep> {
+ public:
+  explicit DeviceRmsProp(const v1::RmsPropSpec& spec) : rule_(spec) {}
+  std::vector<std::string> states() const override {
+    if (!rule_.has_momentum()) return {"square_avg"};
+    return {"square_avg", "momentum"};
+  }
+  Launched Update(const FlatPieces& pieces, const std::vector<Treatment>& treatments,
+                  const FlatVerdict* verdict, const float* gradient, const std::vector<float*>& state,
+                  float* weights, kernels::Stream stream) override {
+    return kernels::cuda::FlatRmsProp(pieces, StepsOf(treatments), verdict, gradient, state[0],
+                                      state.size() < 2 ? nullptr : state[1], weights, stream);
+  }
+
+ private:
+  kernels::RmsPropStep StepOf(double rate, const Treatment& treatment) const override {
+    return rule_.StepOf(rate, treatment);
+  }
+  const RmsPropRule rule_;
+};
+
 struct Chosen {
   std::unique_ptr<DeviceRule> rule;
   double weight_decay = 0;
@@ -88,12 +165,18 @@ absl::StatusOr<Chosen> Choose(const v1::OptimizerSpec& spec) {
       return Chosen{std::make_unique<DeviceAdam>(AdamRule(spec.adam(), false)), spec.adam().weight_decay()};
     case v1::OptimizerSpec::kAdamw:
       return Chosen{std::make_unique<DeviceAdam>(AdamRule(spec.adamw(), true)), AdamWDecay(spec.adamw())};
+    case v1::OptimizerSpec::kLion:
+      return Chosen{std::make_unique<DeviceLion>(spec.lion()), spec.lion().weight_decay()};
+    case v1::OptimizerSpec::kAdagrad:
+      return Chosen{std::make_unique<DeviceAdagrad>(spec.adagrad()), spec.adagrad().weight_decay()};
+    case v1::OptimizerSpec::kRmsprop:
+      return Chosen{std::make_unique<DeviceRmsProp>(spec.rmsprop()), spec.rmsprop().weight_decay()};
     case v1::OptimizerSpec::KIND_NOT_SET:
       return absl::InvalidArgumentError("train.optimizer: none is given");
     default:
       return absl::UnimplementedError(absl::StrCat(
           "train.optimizer: ", v1::OptimizerSpec::descriptor()->FindFieldByNumber(spec.kind_case())->name(),
-          " has no kernel on a GPU yet; train with sgd, adam or adamw, or on CPU slots (workers.device: "
+          " has no kernel on a GPU yet; train with adamw, or on CPU slots (workers.device: "
           "cpu)"));
   }
 }

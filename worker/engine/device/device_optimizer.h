@@ -20,8 +20,7 @@ namespace lockstep::engine {
 
 class DeviceOptimizer {
  public:
-  // UNIMPLEMENTED: SGD, Adam and AdamW have kernels for all parameters at once, the others not yet. `stream`
-  // outlives the optimizer.
+  // UNIMPLEMENTED: Muon has no kernels for all parameters at once yet. `stream` outlives the optimizer.
   static absl::StatusOr<std::unique_ptr<DeviceOptimizer>> Make(const v1::TrainSpec& spec, const Model& model,
                                                                DeviceArena& arena,
                                                                const kernels::DeviceStream& stream);
