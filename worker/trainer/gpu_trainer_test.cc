@@ -95,13 +95,13 @@ TEST_F(GpuTrainerTest, LossesOfLanguageModelsLeaveTheProcessorsOrHaveOtherBitsAg
                             "context: 8}}"}) {
     const std::vector<std::string> more = {
         model,
-        "dataset={path: " + directory_ + "/story.txt, text: {sequence_length: 6}}",
+        "dataset={path: " + directory_ + "/story.txt, text: {sequence_length: 4}}",
         "train.batch_size=8",
-        "train.max_steps=3",
+        "train.max_steps=2",
         "train.evaluate_every_steps=100",
         "dataset.split={train: 0.9, validation: 0.05, test: 0.05}"};
     const Trained gpu = Train(Small("gpu", true, more));
-    EXPECT_EQ(gpu.points.size(), 3u);
+    EXPECT_EQ(gpu.points.size(), 2u);
     ExpectTheSameNumbers(gpu, Train(Small("cpu", false, more)));
     EXPECT_EQ(Train(Small("again", true, more)).result.model_sha256(), gpu.result.model_sha256());
   }
@@ -109,10 +109,11 @@ TEST_F(GpuTrainerTest, LossesOfLanguageModelsLeaveTheProcessorsOrHaveOtherBitsAg
 
 TEST_F(GpuTrainerTest, LossesOfAResidualNetworkLeaveTheProcessorsOrHaveOtherBitsAgain) {
   const std::vector<std::string> more = {"model={resnet: {input_shape: [8, 8, 1], depth: 8, width: 2}}",
-                                         "train.max_steps=3", "train.evaluate_every_steps=100",
+                                         "train.batch_size=8", "train.max_steps=2",
+                                         "train.evaluate_every_steps=100",
                                          "dataset.split={train: 0.98, validation: 0.01, test: 0.01}"};
   const Trained gpu = Train(Small("gpu", true, more));
-  EXPECT_EQ(gpu.points.size(), 3u);
+  EXPECT_EQ(gpu.points.size(), 2u);
   ExpectTheSameNumbers(gpu, Train(Small("cpu", false, more)));
   EXPECT_EQ(Train(Small("again", true, more)).result.model_sha256(), gpu.result.model_sha256());
 }
@@ -143,12 +144,13 @@ TEST_F(GpuTrainerTest, BitsDependOnTheRunOrTheCheckpoint) {
 }
 
 TEST_F(GpuTrainerTest, WhatHasNoKernelIsStarted) {
-  const v1::AssignmentStatus layer = EndOf(Small(
-      "layer", true,
-      {"model={graph: {input_shape: [8, 8], layers: [{name: a, lstm: {hidden: 4}}, {name: b, last: {}}, "
-       "{name: c, linear: {}}]}}"}));
+  const v1::AssignmentStatus layer =
+      EndOf(Small("layer", true,
+                  {"model={graph: {input_shape: [8, 8], layers: [{name: a, linear: {width: 387}}, "
+                   "{name: b, attention: {heads: 1, projections: false}}, {name: c, last: {}}, {name: d, "
+                   "linear: {}}]}}"}));
   EXPECT_EQ(layer.state(), v1::ASSIGNMENT_STATE_FAILED);
-  EXPECT_THAT(layer.message(), HasSubstr("lstm has no kernel on a GPU"));
+  EXPECT_THAT(layer.message(), HasSubstr("attention has no kernel on a GPU"));
   EXPECT_THAT(layer.message(), HasSubstr("CPU slots"));
   const v1::AssignmentStatus optimizer = EndOf(Small("optimizer", true, {"train.optimizer={muon: {}}"}));
   EXPECT_EQ(optimizer.state(), v1::ASSIGNMENT_STATE_FAILED);

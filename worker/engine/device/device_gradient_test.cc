@@ -76,6 +76,15 @@ std::vector<Case> Cases() {
          "linear: {}}] } }",
          32, 3),
       Of("resnet", "{ resnet: { depth: 8, width: 2, input_shape: [8, 8, 1] } }", 64, 3),
+      Of("lstm",
+         "{ graph: { input_shape: [4, 3], layers: [{name: a, lstm: {hidden: 5}}, {name: b, lstm: {hidden: "
+         "4}}, "
+         "{name: c, last: {}}, {name: out, linear: {}}] } }",
+         12, 3),
+      Of("gru",
+         "{ graph: { input_shape: [4, 3], layers: [{name: a, gru: {hidden: 5}}, {name: b, gru: {hidden: 4}}, "
+         "{name: c, inputs: [a, b], concat: {}}, {name: d, last: {}}, {name: out, linear: {}}] } }",
+         12, 3),
       Of("sequence",
          "{ graph: { input_shape: [5, 4], layers: [{name: a, linear: {width: 6}}, {name: b, linear: {width: "
          "3, activation: tanh}}, {name: c, inputs: [a, b, a], concat: {}}, {name: d, inputs: [c, c], concat: "
@@ -97,7 +106,7 @@ class DeviceGradient : public testing::TestWithParam<int> {
     return cases;
   }
 };
-INSTANTIATE_TEST_SUITE_P(Models, DeviceGradient, testing::Range(0, 17), [](const auto& of) {
+INSTANTIATE_TEST_SUITE_P(Models, DeviceGradient, testing::Range(0, 19), [](const auto& of) {
   return DeviceGradient::TheCases()[static_cast<size_t>(of.param)].name;
 });
 

@@ -19,6 +19,7 @@
 #include "worker/engine/linear.h"
 #include "worker/engine/norm.h"
 #include "worker/engine/op.h"
+#include "worker/engine/recurrent.h"
 
 namespace lockstep::engine {
 
@@ -47,6 +48,8 @@ std::unique_ptr<DeviceOp> MakeDeviceNorm(const NormShape& shape, const OpContext
 int64_t DeviceAttentionScratch(const kernels::AttentionShape& shape, const Extent& extent);  // floats
 // Null for heads that the kernel refuses.
 std::unique_ptr<DeviceOp> MakeDeviceAttention(const kernels::AttentionShape& shape, const OpContext& context);
+int64_t DeviceRecurrentScratch(const RecurrentShape& shape, const Extent& extent);  // floats
+std::unique_ptr<DeviceOp> MakeDeviceRecurrent(const RecurrentShape& shape, const OpContext& context);
 std::unique_ptr<DeviceOp> MakeDeviceSwiGlu(int64_t width, const OpContext& context);
 
 std::unique_ptr<DeviceOp> MakeDeviceActivation(kernels::Activation activation, int64_t width,
