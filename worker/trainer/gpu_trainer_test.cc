@@ -152,10 +152,6 @@ TEST_F(GpuTrainerTest, WhatHasNoKernelIsStarted) {
   EXPECT_EQ(layer.state(), v1::ASSIGNMENT_STATE_FAILED);
   EXPECT_THAT(layer.message(), HasSubstr("attention has no kernel on a GPU"));
   EXPECT_THAT(layer.message(), HasSubstr("CPU slots"));
-  const v1::AssignmentStatus optimizer = EndOf(Small("optimizer", true, {"train.optimizer={muon: {}}"}));
-  EXPECT_EQ(optimizer.state(), v1::ASSIGNMENT_STATE_FAILED);
-  EXPECT_THAT(optimizer.message(), HasSubstr("muon has no kernel on a GPU"));
-  EXPECT_THAT(optimizer.message(), HasSubstr("CPU slots"));
   const v1::AssignmentStatus precision = EndOf(Small("precision", true, {"train.precision=bf16"}));
   EXPECT_EQ(precision.state(), v1::ASSIGNMENT_STATE_FAILED);
   EXPECT_THAT(precision.message(), HasSubstr("CPU slots"));

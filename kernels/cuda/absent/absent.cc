@@ -134,6 +134,11 @@ Launched FlatRmsProp(const FlatPieces&, const FlatSteps<RmsPropStep>&, const Fla
                      float*, float*, float*, Stream) {
   return Absent();
 }
+Launched FlatMuon(const FlatPieces&, float, const FlatVerdict*, float*, float*, Stream) { return Absent(); }
+Launched FlatMove(int64_t, float, const float*, float, const FlatVerdict*, float*, Stream) {
+  return Absent();
+}
+Launched FlatNormalise(int64_t, const double*, double, float*, Stream) { return Absent(); }
 Launched FlatAdam(const FlatPieces&, const FlatSteps<AdamStep>&, const FlatVerdict*, const float*, float*,
                   float*, float*, Stream) {
   return Absent();
