@@ -87,8 +87,8 @@ std::vector<Case> Cases() {
          12, 3),
       Of("sequence",
          "{ graph: { input_shape: [5, 4], layers: [{name: a, linear: {width: 6}}, {name: b, linear: {width: "
-         "3, activation: tanh}}, {name: c, inputs: [a, b, a], concat: {}}, {name: d, inputs: [c, c], concat: "
-         "{axis: 0}}, {name: e, inputs: [d], last: {}}, {name: f, inputs: [b], last: {}}, {name: g, inputs: "
+         "3, activation: tanh}}, {name: f, inputs: [b], last: {}}, {name: c, inputs: [a, b, a], concat: {}}, "
+         "{name: d, inputs: [c, c], concat: {axis: 0}}, {name: e, inputs: [d], last: {}}, {name: g, inputs: "
          "[e, f], concat: {}}, {name: out, linear: {}}] } }",
          20, 3)};
 }
