@@ -23,6 +23,14 @@ __global__ void CopyBlocksKernel(int64_t count, int64_t width, const float* in, 
   }
 }
 
+template <int kCount>
+__global__ void ZeroBlocksKernel(int64_t count, int64_t width, float* out, int64_t out_stride) {
+  const int64_t packs = width / kCount;
+  for (int64_t i = FirstItem(); i < count * packs; i += ItemStride()) {
+    Store(out + i / packs * out_stride + i % packs * kCount, Pack<kCount>{});
+  }
+}
+
 // Output axes, the row first, with the stride that each has in the input; axes of one are gone, and
 // neighbours that stay neighbours are one axis.
 struct Walk {
@@ -131,6 +139,16 @@ Launched CopyBlocks(int64_t count, int64_t width, const float* in, int64_t in_st
   }
   return Launch<CopyBlocksKernel<1>>({"CopyBlocks", Blocks(count * width), kThreads, stream}, count, width,
                                      in, in_stride, add, out, out_stride);
+}
+
+Launched ZeroBlocks(int64_t count, int64_t width, float* out, int64_t out_stride, Stream stream) {
+  if (count * width == 0) return {};
+  if (width % 4 == 0 && out_stride % 4 == 0 && FourAtATime(out)) {
+    return Launch<ZeroBlocksKernel<4>>({"ZeroBlocks", PackBlocks(count * width), kThreads, stream}, count,
+                                       width, out, out_stride);
+  }
+  return Launch<ZeroBlocksKernel<1>>({"ZeroBlocks", Blocks(count * width), kThreads, stream}, count, width,
+                                     out, out_stride);
 }
 
 Launched Permute(const Permutation& permutation, int64_t rows, const float* in, bool add, float* out,

@@ -22,6 +22,24 @@ TEST_F(CudaArrange, AddIsNotASum) {
   }
 }
 
+TEST_F(CudaArrange, BlocksAreZeroedElsewhereOrNotAll) {
+  for (const int64_t width : {1, 5, 8}) {
+    for (const int64_t stride : {12, 13}) {
+      const int64_t blocks = 33;
+      const std::vector<float> before = Random(blocks * stride, 1, 2, 1);
+      const auto out = InAnyOrder([&] {
+        const OnDevice<float> to(before);
+        EXPECT_LAUNCHED(cuda::ZeroBlocks(blocks, width, to.get() + 4, stride, nullptr));
+        return Outputs{to.Fetch()};
+      });
+      for (int64_t i = 0; i < blocks * stride; ++i) {
+        const bool zero = i % stride >= 4 && i % stride < 4 + width;
+        ASSERT_EQ(out[0][i], zero ? 0.0f : before[i]) << i << " of " << width << " in " << stride;
+      }
+    }
+  }
+}
+
 TEST_F(CudaArrange, BlocksAreCopiedFromOrToTheWrongPlace) {
   for (const int64_t width : {1, 5, 8}) {
     for (const int64_t stride : {12, 13}) {

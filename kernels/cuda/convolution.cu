@@ -155,8 +155,8 @@ Launched ConvolutionWeightGradient(const ConvolutionShape& shape, const DeviceTr
     Patches b = PatchesOf(shape, sizes, false, g, x);
     b.extent = columns;
     b.along_k = false;
-    Launched launched = SumShardProducts("ConvolutionWeightGradient", pixels, a, b, scratch, size,
-                                         scratch + tree.nodes * size, stream);
+    Launched launched = SumShardProducts("ConvolutionWeightGradient", pixels, a, b, NoLeafRows(), scratch,
+                                         size, scratch + tree.nodes * size, stream);
     for (int node = 0; node < tree.nodes && launched.ok(); ++node) {
       launched = Permute(unpack, 1, scratch + node * size, false, dw + node * node_stride + g * size, stream);
     }

@@ -60,6 +60,7 @@ __device__ void UpdatePiece(const FlatPieces& pieces, const FlatVerdict* verdict
   const Clip clip = verdict->clip;
   ForPiece(piece, [&](auto pack, int64_t at) {
     if (piece.kind == FlatPiece::kTrained) return update(pack, at, piece.step, clip);
+    if (piece.kind == FlatPiece::kMatrix) return;
     const auto from = Load<pack.kFloats>(gradient + at);
     auto to = Load<pack.kFloats>(weights + at);
     for (int k = 0; k < pack.kFloats; ++k) to[k] += piece.share * (from[k] - to[k]);
@@ -78,6 +79,58 @@ __global__ void FlatAdamKernel(FlatPieces pieces, FlatSteps<AdamStep> steps, con
                                const float* gradient, float* m, float* v, float* weights) {
   UpdatePiece(pieces, verdict, gradient, weights, [&](auto pack, int64_t at, int step, const Clip& clip) {
     AdamPack<pack.kFloats>(steps.at[step], clip, gradient + at, m + at, v + at, weights + at);
+  });
+}
+
+__global__ void FlatLionKernel(FlatPieces pieces, FlatSteps<LionStep> steps, const FlatVerdict* verdict,
+                               const float* gradient, float* m, float* weights) {
+  UpdatePiece(pieces, verdict, gradient, weights, [&](auto pack, int64_t at, int step, const Clip& clip) {
+    LionPack<pack.kFloats>(steps.at[step], clip, gradient + at, m + at, weights + at);
+  });
+}
+
+__global__ void FlatAdagradKernel(FlatPieces pieces, FlatSteps<AdagradStep> steps, const FlatVerdict* verdict,
+                                  const float* gradient, float* sums, float* weights) {
+  UpdatePiece(pieces, verdict, gradient, weights, [&](auto pack, int64_t at, int step, const Clip& clip) {
+    AdagradPack<pack.kFloats>(steps.at[step], clip, gradient + at, sums + at, weights + at);
+  });
+}
+
+__global__ void FlatRmsPropKernel(FlatPieces pieces, FlatSteps<RmsPropStep> steps, const FlatVerdict* verdict,
+                                  const float* gradient, float* squares, float* buffer, float* weights) {
+  UpdatePiece(pieces, verdict, gradient, weights, [&](auto pack, int64_t at, int step, const Clip& clip) {
+    RmsPropPack<pack.kFloats>(steps.at[step], clip, gradient + at, squares + at, buffer + at, weights + at);
+  });
+}
+
+__global__ void FlatMuonKernel(FlatPieces pieces, float momentum, const FlatVerdict* verdict, float* gradient,
+                               float* buffer) {
+  const FlatPiece piece = pieces.at[blockIdx.x];
+  if (verdict->finite == 0 || piece.kind != FlatPiece::kMatrix) return;
+  const Clip clip = verdict->clip;
+  ForPiece(piece, [&](auto pack, int64_t at) {
+    MuonPack<pack.kFloats>(momentum, clip, gradient + at, buffer + at);
+  });
+}
+
+__global__ void FlatMoveKernel(int64_t count, bool four, float step, const float* direction, float keep,
+                               const FlatVerdict* verdict, float* weights) {
+  if (verdict->finite == 0) return;
+  ForPacks(count, four, [=](auto pack, int64_t at) {
+    const auto by = Load<pack.kFloats>(direction + at);
+    auto w = Load<pack.kFloats>(weights + at);
+    for (int k = 0; k < pack.kFloats; ++k) w[k] = step * by[k] + keep * w[k];
+    Store(weights + at, w);
+  });
+}
+
+__global__ void FlatNormaliseKernel(int64_t count, bool four, const double* squares, double least, float* x) {
+  const double norm = sqrt(*squares);
+  const float scale = static_cast<float>(1.0 / (norm > least ? norm : least));
+  ForPacks(count, four, [=](auto pack, int64_t at) {
+    auto from = Load<pack.kFloats>(x + at);
+    for (int k = 0; k < pack.kFloats; ++k) from[k] *= scale;
+    Store(x + at, from);
   });
 }
 
@@ -111,6 +164,49 @@ Launched FlatAdam(const FlatPieces& pieces, const FlatSteps<AdamStep>& steps, co
   if (pieces.count == 0) return {};
   return Launch<FlatAdamKernel>(EachPiece("FlatAdam", pieces, stream), pieces, steps, verdict, gradient, m, v,
                                 weights);
+}
+
+Launched FlatLion(const FlatPieces& pieces, const FlatSteps<LionStep>& steps, const FlatVerdict* verdict,
+                  const float* gradient, float* m, float* weights, Stream stream) {
+  if (pieces.count == 0) return {};
+  return Launch<FlatLionKernel>(EachPiece("FlatLion", pieces, stream), pieces, steps, verdict, gradient, m,
+                                weights);
+}
+
+Launched FlatAdagrad(const FlatPieces& pieces, const FlatSteps<AdagradStep>& steps,
+                     const FlatVerdict* verdict, const float* gradient, float* sums, float* weights,
+                     Stream stream) {
+  if (pieces.count == 0) return {};
+  return Launch<FlatAdagradKernel>(EachPiece("FlatAdagrad", pieces, stream), pieces, steps, verdict, gradient,
+                                   sums, weights);
+}
+
+Launched FlatRmsProp(const FlatPieces& pieces, const FlatSteps<RmsPropStep>& steps,
+                     const FlatVerdict* verdict, const float* gradient, float* squares, float* buffer,
+                     float* weights, Stream stream) {
+  if (pieces.count == 0) return {};
+  return Launch<FlatRmsPropKernel>(EachPiece("FlatRmsProp", pieces, stream), pieces, steps, verdict, gradient,
+                                   squares, buffer, weights);
+}
+
+Launched FlatMuon(const FlatPieces& pieces, float momentum, const FlatVerdict* verdict, float* gradient,
+                  float* buffer, Stream stream) {
+  if (pieces.count == 0) return {};
+  return Launch<FlatMuonKernel>(EachPiece("FlatMuon", pieces, stream), pieces, momentum, verdict, gradient,
+                                buffer);
+}
+
+Launched FlatMove(int64_t count, float step, const float* direction, float keep, const FlatVerdict* verdict,
+                  float* weights, Stream stream) {
+  if (count == 0) return {};
+  return Launch<FlatMoveKernel>({"FlatMove", PackBlocks(count), kThreads, stream}, count,
+                                FourAtATime(direction, weights), step, direction, keep, verdict, weights);
+}
+
+Launched FlatNormalise(int64_t count, const double* squares, double least, float* x, Stream stream) {
+  if (count == 0) return {};
+  return Launch<FlatNormaliseKernel>({"FlatNormalise", PackBlocks(count), kThreads, stream}, count,
+                                     FourAtATime(x), squares, least, x);
 }
 
 }  // namespace lockstep::kernels::cuda

@@ -14,7 +14,10 @@
 
 #include <cstdint>
 
+#include "kernels/adagrad.h"
 #include "kernels/cuda/stream.h"
+#include "kernels/lion.h"
+#include "kernels/rmsprop.h"
 #include "kernels/update.h"
 
 namespace lockstep::kernels::cuda {
@@ -22,7 +25,7 @@ namespace lockstep::kernels::cuda {
 inline constexpr int64_t kFlatPiece = 4096;  // floats of a piece, at most: one block's work
 
 struct FlatPiece {
-  enum Kind : int { kTrained, kStatistic, kFrozen };
+  enum Kind : int { kTrained, kMatrix, kStatistic, kFrozen };  // matrices: Muon's
   int64_t offset = 0;
   int size = 0;
   Kind kind = kTrained;
@@ -63,5 +66,22 @@ Launched FlatSgd(const FlatPieces& pieces, const FlatSteps<SgdStep>& steps, cons
                  const float* gradient, float* momentum, float* weights, Stream stream);
 Launched FlatAdam(const FlatPieces& pieces, const FlatSteps<AdamStep>& steps, const FlatVerdict* verdict,
                   const float* gradient, float* m, float* v, float* weights, Stream stream);
+Launched FlatLion(const FlatPieces& pieces, const FlatSteps<LionStep>& steps, const FlatVerdict* verdict,
+                  const float* gradient, float* m, float* weights, Stream stream);
+Launched FlatAdagrad(const FlatPieces& pieces, const FlatSteps<AdagradStep>& steps,
+                     const FlatVerdict* verdict, const float* gradient, float* sums, float* weights,
+                     Stream stream);
+// kernels/muon.h of matrices alone: the direction takes the gradient's place.
+Launched FlatMuon(const FlatPieces& pieces, float momentum, const FlatVerdict* verdict, float* gradient,
+                  float* buffer, Stream stream);
+// w = keep * w + step * direction for `count` floats of a matrix.
+Launched FlatMove(int64_t count, float step, const float* direction, float keep, const FlatVerdict* verdict,
+                  float* weights, Stream stream);
+// x *= 1 / max(sqrt(squares), least)
+Launched FlatNormalise(int64_t count, const double* squares, double least, float* x, Stream stream);
+// `buffer` may be null when no step has a momentum.
+Launched FlatRmsProp(const FlatPieces& pieces, const FlatSteps<RmsPropStep>& steps,
+                     const FlatVerdict* verdict, const float* gradient, float* squares, float* buffer,
+                     float* weights, Stream stream);
 
 }  // namespace lockstep::kernels::cuda

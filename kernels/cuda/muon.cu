@@ -1,6 +1,5 @@
-#include "kernels/cuda/clip.h"
 #include "kernels/cuda/muon.h"
-#include "kernels/cuda/pack.h"
+#include "kernels/cuda/update_rules.h"
 
 namespace lockstep::kernels::cuda {
 namespace {
@@ -8,15 +7,7 @@ namespace {
 __global__ void MuonKernel(float momentum, Clip clip, int64_t count, bool four, float* gradient,
                            float* buffer) {
   ForPacks(count, four, [=](auto pack, int64_t at) {
-    auto g = Load<pack.kFloats>(gradient + at);
-    auto b = Load<pack.kFloats>(buffer + at);
-    for (int k = 0; k < pack.kFloats; ++k) {
-      g[k] = Clipped(g[k], clip);
-      b[k] += (1.0f - momentum) * (g[k] - b[k]);
-      g[k] += momentum * (b[k] - g[k]);
-    }
-    Store(gradient + at, g);
-    Store(buffer + at, b);
+    MuonPack<pack.kFloats>(momentum, clip, gradient + at, buffer + at);
   });
 }
 

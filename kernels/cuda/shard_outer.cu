@@ -16,15 +16,53 @@ struct BiasTerm {
   }
 };
 
+// LeafRows: a thread finds the places of each row of its squares among the shard's, which are sorted.
+struct AddedLeafRows {
+  LeafRows rows;
+  bool aligned;
+
+  template <class Tile>
+  __device__ void AddTo(Tile& tile, const DeviceTree& tree, int shard) const {
+    const int64_t first = tree.first(shard), end = first + tree.count(shard);
+    int64_t found = -1, begin = 0;
+    tile.ForElements([&](int64_t row, int64_t column, int count, Pack<4>& leaf) {
+      if (row != found) begin = FirstOf(row, first, end);
+      found = row;
+      for (int64_t i = begin; i < end && rows.tokens[rows.order[i]] == row; ++i) {
+        const auto more = LoadSome(rows.values + rows.order[i] * rows.ld + column, count, aligned);
+        for (int k = 0; k < 4; ++k) leaf[k] += more[k];
+      }
+    });
+  }
+
+ private:
+  // The first of the places [begin, end) that holds `token` or a larger one.
+  __device__ int64_t FirstOf(int64_t token, int64_t begin, int64_t end) const {
+    while (begin < end) {
+      const int64_t middle = begin + (end - begin) / 2;
+      if (rows.tokens[rows.order[middle]] < token) {
+        begin = middle + 1;
+      } else {
+        end = middle;
+      }
+    }
+    return begin;
+  }
+};
+
 }  // namespace
 
 int64_t ShardOuterScratch(int64_t m, int64_t n, int shards) { return ShardProductScratch(m, n, shards); }
 
 Launched ShardOuterProduct(const DeviceTree& tree, const OuterProduct& product, float* scratch,
                            Stream stream) {
-  return SumShardProducts("ShardOuterProduct", tree, OperandOf(product.a, product.lda, product.m, false),
-                          OperandOf(product.b, product.ldb, product.n, false), product.out,
-                          product.node_stride, scratch, stream);
+  const auto sum = [&](const auto& rows) {
+    return SumShardProducts("ShardOuterProduct", tree, OperandOf(product.a, product.lda, product.m, false),
+                            OperandOf(product.b, product.ldb, product.n, false), rows, product.out,
+                            product.node_stride, scratch, stream);
+  };
+  if (product.add.tokens == nullptr) return sum(NoLeafRows());
+  return sum(AddedLeafRows{product.add, FourAtATime(product.add.values) && product.add.ld % 4 == 0});
 }
 
 int64_t ColumnScratch(const DeviceTree& tree, int64_t columns) {

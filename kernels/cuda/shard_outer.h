@@ -11,7 +11,7 @@ namespace lockstep::kernels::cuda {
 
 // Floats of scratch; `shards` are local ones.
 int64_t ShardOuterScratch(int64_t m, int64_t n, int shards);
-// All of (m, n), in fp32: the part and the rows that `product` may name are not looked at.
+// All of (m, n), in fp32: the part that `product` may name is not looked at. Its rows are device memory.
 Launched ShardOuterProduct(const DeviceTree& tree, const OuterProduct& product, float* scratch,
                            Stream stream);
 

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "kernels/cuda/shard_tree_for_test.h"
+#include "kernels/embedding.h"
 #include "kernels/shard_tree_for_test.h"
 #include "kernels/test_support.h"
 
@@ -91,6 +92,41 @@ TEST_F(CudaShardOuter, ProductHasOtherBitsThanTheProcessorsOnAnyNumberOfRanks) {
           });
       EXPECT_EQ(sum, expected) << s.m << "x" << s.n << " on " << world << " ranks";
     }
+  }
+}
+
+// A table that is the output layer's weight: rows are added to leaves by token, as on the processor.
+TEST_F(CudaShardOuter, RowsOfTokensAreAddedToOtherLeavesThanTheProcessors) {
+  if (cpu::InstructionSet().find("avx") == std::string::npos) GTEST_SKIP() << "a processor without FMA";
+  for (const Outer& s : kOuters) {
+    const std::vector<int> rows = {s.per_shard, 1, 0, s.per_shard - 1};
+    const int shards = static_cast<int>(rows.size());
+    const int64_t places = int64_t{shards} * s.per_shard;
+    std::vector<float> a = Random(places * s.m, -1, 1, 1), b = Random(places * s.n, -1, 1, 2),
+                       values = Random(places * s.n, -1, 1, 3);
+    std::vector<int32_t> tokens, order(places, -1), sorting(2 * places);
+    for (int64_t i = 0; i < places; ++i)
+      tokens.push_back(static_cast<int32_t>(i * i * 3 % std::min<int64_t>(s.m, 7)));
+    tokens[0] = static_cast<int32_t>(s.m - 1);
+    const LocalTree all({0, shards}, s.per_shard, rows);
+    cpu::OrderByToken(all.tree, 0, shards, tokens.data(), sorting.data(), order.data());
+    std::vector<float> expected(s.m * s.n), scratch(OuterProductScratch(places));
+    OuterProduct product{s.m,       s.n, a.data(), s.m, b.data(), s.n, expected.data(),
+                         s.m * s.n, 0,   s.m,      0,   s.n,      {}};
+    product.add = {tokens.data(), order.data(), values.data(), s.n};
+    cpu::ShardOuterProduct(GemmType::kFp32, all.tree, product, scratch.data());
+    const auto out = InAnyOrder([&] {
+      const TreeOnDevice tree(s.per_shard, 1, rows, {all.tree.node_end, all.tree.node_end + all.tree.nodes});
+      const OnDevice<float> left(a), right(b), of_tokens(values), sums(all.tree.nodes * s.m * s.n),
+          room(cuda::ShardOuterScratch(s.m, s.n, shards));
+      const OnDevice<int32_t> token(tokens), place(order);
+      OuterProduct on_device = product;
+      on_device.a = left.get(), on_device.b = right.get(), on_device.out = sums.get();
+      on_device.add = {token.get(), place.get(), of_tokens.get(), s.n};
+      EXPECT_LAUNCHED(cuda::ShardOuterProduct(tree.tree, on_device, room.get(), nullptr));
+      return Outputs{sums.Fetch()};
+    });
+    EXPECT_EQ(out[0], expected) << s.m << "x" << s.n;
   }
 }
 

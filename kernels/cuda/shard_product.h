@@ -17,10 +17,17 @@ struct OuterSums {
   bool aligned;
 };
 
+// What a kernel adds to each leaf after its products: nothing.
+struct NoLeafRows {
+  template <class Tile>
+  __device__ void AddTo(Tile&, const DeviceTree&, int) const {}
+};
+
 // A block takes its tile through all shards of all nodes. Open subtrees wait in memory, the largest one in
 // `out`: a thread's own elements, which nobody else touches.
-template <int kSide, class A, class B>
-__global__ void __launch_bounds__(kThreads) OuterTreeKernel(DeviceTree tree, A a, B b, OuterSums sums) {
+template <int kSide, class A, class B, class Rows>
+__global__ void __launch_bounds__(kThreads)
+    OuterTreeKernel(DeviceTree tree, A a, B b, Rows rows, OuterSums sums) {
   using Tile = ProductTile<kSide, A, B>;
   LOCKSTEP_SHARED(shared, typename Tile::Shared);
   Tile tile(shared, a, b, int64_t{blockIdx.x} * kSide, int64_t{blockIdx.y} * kSide);
@@ -38,6 +45,7 @@ __global__ void __launch_bounds__(kThreads) OuterTreeKernel(DeviceTree tree, A a
     for (unsigned ordinal = 1; shard < tree.node_end[node]; ++shard, ++ordinal) {
       tile.Clear();
       tile.Multiply(tree.first(shard), tree.first(shard) + tree.count(shard));
+      rows.AddTo(tile, tree, shard);
       for (unsigned left = ordinal; left % 2 == 0; left /= 2) add_waiting(--depth);
       if (shard + 1 == tree.node_end[node]) {
         while (depth > 0) add_waiting(--depth);
@@ -51,14 +59,16 @@ __global__ void __launch_bounds__(kThreads) OuterTreeKernel(DeviceTree tree, A a
 }
 
 // Where there are few tiles, a block for each of them and each shard, and the tree afterwards.
-template <int kSide, class A, class B>
-__global__ void __launch_bounds__(kThreads) OuterLeafKernel(DeviceTree tree, A a, B b, OuterSums sums) {
+template <int kSide, class A, class B, class Rows>
+__global__ void __launch_bounds__(kThreads)
+    OuterLeafKernel(DeviceTree tree, A a, B b, Rows rows, OuterSums sums) {
   using Tile = ProductTile<kSide, A, B>;
   LOCKSTEP_SHARED(shared, typename Tile::Shared);
   Tile tile(shared, a, b, int64_t{blockIdx.x} * kSide, int64_t{blockIdx.y} * kSide);
   const int shard = static_cast<int>(blockIdx.z);
   tile.Clear();
   tile.Multiply(tree.first(shard), tree.first(shard) + tree.count(shard));
+  rows.AddTo(tile, tree, shard);
   tile.ForElements([&](int64_t row, int64_t column, int count, const Pack<4>& leaf) {
     StoreSome(sums.scratch + shard * sums.size + row * sums.n + column, leaf, count, sums.aligned);
   });
@@ -88,25 +98,26 @@ inline int64_t ShardProductScratch(int64_t m, int64_t n, int shards) {
 
 // Node i's sums, dense (m, n), go to out + i * node_stride; m and n are the operands' lines, k the tree's
 // rows.
-template <class A, class B>
-Launched SumShardProducts(const char* launcher, const DeviceTree& tree, const A& a, const B& b, float* out,
-                          int64_t node_stride, float* scratch, Stream stream) {
+template <class A, class B, class Rows>
+Launched SumShardProducts(const char* launcher, const DeviceTree& tree, const A& a, const B& b,
+                          const Rows& rows, float* out, int64_t node_stride, float* scratch, Stream stream) {
   const int64_t m = a.extent, n = b.extent, size = m * n;
   if (size == 0 || tree.shards == 0) return {};
   OuterSums sums{out, node_stride, scratch, n, size, true};
   const bool four = FourAtATime(out, scratch) && node_stride % 4 == 0;
   sums.aligned = four && n % 4 == 0;
   if (FillsDevice(m, n, kLargeTile)) {
-    return Launch<OuterTreeKernel<kLargeTile, A, B>>({launcher, TileGrid(m, n, kLargeTile), kThreads, stream},
-                                                     tree, a, b, sums);
+    return Launch<OuterTreeKernel<kLargeTile, A, B, Rows>>(
+        {launcher, TileGrid(m, n, kLargeTile), kThreads, stream}, tree, a, b, rows, sums);
   }
   dim3 grid = TileGrid(m, n, kSmallTile);
   if (FillsDevice(m, n, kSmallTile)) {
-    return Launch<OuterTreeKernel<kSmallTile, A, B>>({launcher, grid, kThreads, stream}, tree, a, b, sums);
+    return Launch<OuterTreeKernel<kSmallTile, A, B, Rows>>({launcher, grid, kThreads, stream}, tree, a, b,
+                                                           rows, sums);
   }
   grid.z = static_cast<unsigned>(tree.shards);
-  const Launched launched =
-      Launch<OuterLeafKernel<kSmallTile, A, B>>({launcher, grid, kThreads, stream}, tree, a, b, sums);
+  const Launched launched = Launch<OuterLeafKernel<kSmallTile, A, B, Rows>>(
+      {launcher, grid, kThreads, stream}, tree, a, b, rows, sums);
   if (!launched.ok()) return launched;
   return Launch<OuterLeavesKernel<A>>({launcher, PackBlocks(size), kThreads, stream}, tree,
                                       four && size % 4 == 0, sums);

@@ -2,8 +2,11 @@
 // parameters and over all of them. REQUIRES of each: an explicit clip (clip.h).
 #pragma once
 
+#include "kernels/adagrad.h"
 #include "kernels/cuda/clip.h"
 #include "kernels/cuda/pack.h"
+#include "kernels/lion.h"
+#include "kernels/rmsprop.h"
 #include "kernels/update.h"
 
 namespace lockstep::kernels::cuda {
@@ -44,6 +47,75 @@ __device__ inline void AdamPack(const AdamStep& step, const Clip& clip, const fl
   Store(first, m);
   Store(second, v);
   Store(weights, w);
+}
+
+template <int kCount>
+__device__ inline void LionPack(const LionStep& step, const Clip& clip, const float* gradient,
+                                float* momentum, float* weights) {
+  const auto gradients = Load<kCount>(gradient);
+  auto m = Load<kCount>(momentum);
+  auto w = Load<kCount>(weights);
+  for (int k = 0; k < kCount; ++k) {
+    const float g = Clipped(gradients[k], clip);
+    const float direction = step.beta1 * m[k] + (1.0f - step.beta1) * g;
+    const float up = direction > 0.0f ? step.rate : 0.0f;
+    w[k] = w[k] * step.keep - (direction < 0.0f ? -step.rate : up);
+    m[k] = step.beta2 * m[k] + (1.0f - step.beta2) * g;
+  }
+  Store(momentum, m);
+  Store(weights, w);
+}
+
+template <int kCount>
+__device__ inline void AdagradPack(const AdagradStep& step, const Clip& clip, const float* gradient,
+                                   float* sums, float* weights) {
+  const auto gradients = Load<kCount>(gradient);
+  auto s = Load<kCount>(sums);
+  auto w = Load<kCount>(weights);
+  for (int k = 0; k < kCount; ++k) {
+    const float g = Clipped(gradients[k], clip) + step.decay * w[k];
+    s[k] += g * g;
+    w[k] -= step.rate * g / (sqrtf(s[k]) + step.epsilon);
+  }
+  Store(sums, s);
+  Store(weights, w);
+}
+
+// `buffer` may be null when step.momentum is 0.
+template <int kCount>
+__device__ inline void RmsPropPack(const RmsPropStep& step, const Clip& clip, const float* gradient,
+                                   float* squares, float* buffer, float* weights) {
+  const auto gradients = Load<kCount>(gradient);
+  auto v = Load<kCount>(squares);
+  auto w = Load<kCount>(weights);
+  auto direction = gradients;
+  for (int k = 0; k < kCount; ++k) {
+    const float g = Clipped(gradients[k], clip) + step.decay * w[k];
+    v[k] = step.alpha * v[k] + (1.0f - step.alpha) * g * g;
+    direction[k] = g / (sqrtf(v[k]) + step.epsilon);
+  }
+  Store(squares, v);
+  if (step.momentum != 0.0f) {
+    const auto b = Load<kCount>(buffer);
+    for (int k = 0; k < kCount; ++k) direction[k] += step.momentum * b[k];
+    Store(buffer, direction);
+  }
+  for (int k = 0; k < kCount; ++k) w[k] -= step.rate * direction[k];
+  Store(weights, w);
+}
+
+// The direction takes the gradient's place.
+template <int kCount>
+__device__ inline void MuonPack(float momentum, const Clip& clip, float* gradient, float* buffer) {
+  auto g = Load<kCount>(gradient);
+  auto b = Load<kCount>(buffer);
+  for (int k = 0; k < kCount; ++k) {
+    g[k] = Clipped(g[k], clip);
+    b[k] += (1.0f - momentum) * (g[k] - b[k]);
+    g[k] += momentum * (b[k] - g[k]);
+  }
+  Store(gradient, g);
+  Store(buffer, b);
 }
 
 // g += l1 sign(w) + l2 w

@@ -7,21 +7,13 @@
 #include "kernels/batch_norm.h"
 #include "kernels/shard_outer.h"
 #include "kernels/tree_add.h"
+#include "worker/engine/device/ops.h"
 #include "worker/engine/op.h"
 
 namespace lockstep::engine {
 namespace {
 
 constexpr int64_t kChannelsAtOnce = 64;  // of one shard: what a member takes at a time
-
-struct BatchNormLayer {
-  int64_t pixels = 1, channels = 1;  // of a row
-  float epsilon = 1e-5f;
-  bool relu = false, residual = false;
-  int weight = 0, bias = 0, running_mean = 0, running_variance = 0;  // parameter numbers
-
-  int64_t width() const { return pixels * channels; }
-};
 
 class BatchNormOp final : public Op {
  public:
@@ -82,8 +74,9 @@ class BatchNormOp final : public Op {
     ForParts(pass, member, [&](int shard, int64_t pixels, const Range& channels) {
       const int64_t first = First(shard), at = shard * layer_.channels;
       kernels::cpu::BatchNormSums(pixels, layer_.channels, channels.begin, channels.end, Factors(pass, shard),
-                                  context_.input() + first, masked() ? context_.output + first : nullptr,
-                                  layer_.relu, dy + first, leaves_[0] + at, leaves_[1] + at);
+                                  context_.input() + first,
+                                  layer_.masked() ? context_.output + first : nullptr, layer_.relu,
+                                  dy + first, leaves_[0] + at, leaves_[1] + at);
       // PyTorch's running variance is unbiased.
       const float share = static_cast<float>(pass.tree->rows[shard]) / static_cast<float>(pass.batch_rows);
       const float unbias = pixels > 1 ? static_cast<float>(pixels) / static_cast<float>(pixels - 1) : 1.0f;
@@ -103,8 +96,6 @@ class BatchNormOp final : public Op {
   }
 
  private:
-  // ReLU after a residual: the output says what passed.
-  bool masked() const { return layer_.residual && layer_.relu; }
   int64_t First(int shard) const { return shard * context_.rows_per_shard * layer_.width(); }
 
   kernels::BatchNormFactors Factors(const Pass& pass, int shard) const {
@@ -122,10 +113,10 @@ class BatchNormOp final : public Op {
       if (!dx.add) std::memset(dx.data + at, 0, static_cast<size_t>(rows * layer_.width()) * sizeof(float));
       return;
     }
-    kernels::cpu::BatchNormInputGradient(pass.tree->rows[shard] * layer_.pixels, rows * layer_.pixels,
-                                         layer_.channels, Factors(pass, shard), leaves_[0] + leaf,
-                                         leaves_[1] + leaf, context_.input() + at, layer_.relu && !masked(),
-                                         context_.output_gradient + at, dx.add, dx.data + at);
+    kernels::cpu::BatchNormInputGradient(
+        pass.tree->rows[shard] * layer_.pixels, rows * layer_.pixels, layer_.channels, Factors(pass, shard),
+        leaves_[0] + leaf, leaves_[1] + leaf, context_.input() + at, layer_.relu && !layer_.masked(),
+        context_.output_gradient + at, dx.add, dx.data + at);
   }
 
   // Calls f(shard, real pixels, channels) for this member's part of all shards' channels.
@@ -189,18 +180,23 @@ class BatchNormNode final : public Node {
   std::string name() const override { return name_; }
   std::string kind() const override { return "batch_norm"; }
   bool BackwardReadsInput(int input) const override { return input == 0; }
-  bool BackwardReadsOutput() const override { return layer_.residual && layer_.relu; }
-  bool OverwritesOutputGradient() const override { return layer_.residual && layer_.relu; }
+  bool BackwardReadsOutput() const override { return layer_.masked(); }
+  bool OverwritesOutputGradient() const override { return layer_.masked(); }
   bool AddsInputGradient() const override { return true; }
   int64_t Workspace(const Extent& extent) const override {
     return BatchNormOp::Workspace(layer_, extent.rows / extent.rows_per_shard);
   }
   int64_t Scratch(const Extent& extent) const override {
+    if (extent.on_device) return DeviceBatchNormScratch(layer_, extent);
     return BatchNormOp::Scratch(layer_, extent.rows / extent.rows_per_shard);
   }
   double Flops() const override { return 4.0 * static_cast<double>(layer_.width()); }
   std::unique_ptr<Op> Bind(const OpContext& context) const override {
     return std::make_unique<BatchNormOp>(layer_, context);
+  }
+  int64_t DeviceConstants(const Extent& extent) const override { return DeviceBatchNormConstants(extent); }
+  std::unique_ptr<DeviceOp> BindDevice(const OpContext& context) const override {
+    return MakeDeviceBatchNorm(layer_, context);
   }
 
  private:

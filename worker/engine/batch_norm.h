@@ -8,6 +8,17 @@
 
 namespace lockstep::engine {
 
+struct BatchNormLayer {
+  int64_t pixels = 1, channels = 1;  // of a row
+  float epsilon = 1e-5f;
+  bool relu = false, residual = false;
+  int weight = 0, bias = 0, running_mean = 0, running_variance = 0;  // parameter numbers
+
+  int64_t width() const { return pixels * channels; }
+  // ReLU after a residual: the output says what passed.
+  bool masked() const { return residual && relu; }
+};
+
 struct BatchNormOptions {
   double epsilon = 1e-5;
   double momentum =

@@ -3,16 +3,11 @@
 #include <utility>
 
 #include "kernels/arrange.h"
+#include "worker/engine/device/ops.h"
 #include "worker/engine/op.h"
 
 namespace lockstep::engine {
 namespace {
-
-struct ConcatShape {
-  int64_t blocks = 1;           // of a sample: the axes before
-  std::vector<int64_t> widths;  // of a block of each input: the axis and those behind it
-  int64_t width = 0;            // their sum
-};
 
 class ConcatOp final : public Op {
  public:
@@ -56,6 +51,9 @@ class ConcatNode final : public Node {
   bool AddsInputGradient() const override { return true; }
   std::unique_ptr<Op> Bind(const OpContext& context) const override {
     return std::make_unique<ConcatOp>(shape_, context);
+  }
+  std::unique_ptr<DeviceOp> BindDevice(const OpContext& context) const override {
+    return MakeDeviceConcat(shape_, context);
   }
 
  private:

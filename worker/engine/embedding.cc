@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "kernels/embedding.h"
+#include "worker/engine/device/ops.h"
 #include "worker/engine/linear.h"
 #include "worker/engine/op.h"
 #include "worker/engine/products.h"
@@ -12,17 +13,12 @@
 namespace lockstep::engine {
 namespace {
 
-struct TableShape {
-  int64_t steps = 0, vocabulary = 0, width = 0, context = 0;
-  int table = 0, positions = -1;  // parameter numbers; no positions: -1
-};
-
 // int32s for one batch of places, rounded up to whole cache lines.
 int64_t PlaceList(int64_t places) { return (places + 1 + 15) / 16 * 16; }
 
 class EmbeddingOp final : public Op {
  public:
-  EmbeddingOp(const TableShape& shape, const OpContext& context)
+  EmbeddingOp(const EmbeddingShape& shape, const OpContext& context)
       : shape_(shape),
         context_(context),
         type_(TypeOf(context.precision)),
@@ -96,7 +92,7 @@ class EmbeddingOp final : public Op {
                        products_ + member.index * ProductScratch(context_.rows * shape_.steps));
   }
 
-  const TableShape shape_;
+  const EmbeddingShape shape_;
   const OpContext context_;
   const kernels::GemmType type_;
   const int64_t table_, positions_;  // offsets in the flat buffer; no positions: -1
@@ -107,28 +103,35 @@ class EmbeddingOp final : public Op {
 
 class EmbeddingNode final : public Node {
  public:
-  EmbeddingNode(std::string name, const TableShape& shape) : name_(std::move(name)), shape_(shape) {}
+  EmbeddingNode(std::string name, const EmbeddingShape& shape) : name_(std::move(name)), shape_(shape) {}
   std::string name() const override { return name_; }
   std::string kind() const override { return "embedding"; }
   bool BackwardReadsInput(int) const override { return true; }
   int64_t Scratch(const Extent& extent) const override {
+    if (extent.on_device) return DeviceEmbeddingScratch(shape_, kept >= 0, extent);
     const int64_t places = extent.rows * shape_.steps;
     return 5 * PlaceList(places) + (kept < 0 ? 0 : extent.threads * ProductScratch(places));
+  }
+  int64_t DeviceStaging(const Extent& extent) const override {
+    return DeviceEmbeddingStaging(shape_, kept >= 0, extent);
   }
   std::unique_ptr<Op> Bind(const OpContext& context) const override {
     return std::make_unique<EmbeddingOp>(shape_, context);
   }
+  std::unique_ptr<DeviceOp> BindDevice(const OpContext& context) const override {
+    return MakeDeviceEmbedding(shape_, context);
+  }
 
  private:
   const std::string name_;
-  const TableShape shape_;
+  const EmbeddingShape shape_;
 };
 
 }  // namespace
 
 EmbeddingValue AppendEmbedding(GraphBuilder& builder, const std::string& name, int tokens,
                                const EmbeddingOptions& options) {
-  TableShape shape;
+  EmbeddingShape shape;
   shape.steps = builder.shape(tokens)[0];
   shape.vocabulary = options.vocabulary;
   shape.width = options.width;

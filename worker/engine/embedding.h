@@ -10,6 +10,11 @@
 
 namespace lockstep::engine {
 
+struct EmbeddingShape {
+  int64_t steps = 0, vocabulary = 0, width = 0, context = 0;
+  int table = 0, positions = -1;  // parameter numbers; no positions: -1
+};
+
 struct EmbeddingOptions {
   int64_t vocabulary = 0;
   int64_t width = 0;

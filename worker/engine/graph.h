@@ -61,6 +61,10 @@ class Node {
   virtual int64_t Workspace(const Extent&) const { return 0; }
   // Floats of private memory, live during Forward and, with other content, during Backward.
   virtual int64_t Scratch(const Extent&) const { return 0; }
+  // On a GPU: 4-byte words of its memory that DeviceOp::FillConstants fills once, and that DeviceOp::Stage
+  // fills for each batch.
+  virtual int64_t DeviceConstants(const Extent&) const { return 0; }
+  virtual int64_t DeviceStaging(const Extent&) const { return 0; }
   // Multiplications and additions of the forward pass, for one row.
   virtual double Flops() const { return 0; }
   virtual std::unique_ptr<Op> Bind(const OpContext& context) const = 0;

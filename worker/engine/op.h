@@ -54,6 +54,9 @@ class OpContext {
   float* workspace = nullptr;
   float* scratch = nullptr;
   const Parameter* parameters = nullptr;
+  const void* device_constants = nullptr;  // Node::DeviceConstants
+  void* staging = nullptr;                 // Node::DeviceStaging: pinned memory of the host ...
+  const void* staged = nullptr;            // ... and where it comes to lie on the device
 
   const float* input() const { return inputs[0]; }
   const int32_t* tokens(int i = 0) const { return reinterpret_cast<const int32_t*>(inputs[i]); }

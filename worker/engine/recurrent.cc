@@ -6,19 +6,12 @@
 #include <utility>
 
 #include "kernels/recurrent_cell.h"
+#include "worker/engine/device/ops.h"
 #include "worker/engine/op.h"
 #include "worker/engine/products.h"
 
 namespace lockstep::engine {
 namespace {
-
-struct RecurrentShape {
-  RecurrentKind kind = RecurrentKind::kLstm;
-  int64_t steps = 0, inputs = 0, hidden = 0;
-  int weight_ih = 0, weight_hh = 0, bias_ih = 0, bias_hh = 0;  // parameter numbers
-  bool lstm() const { return kind == RecurrentKind::kLstm; }
-  int64_t gates() const { return (lstm() ? 4 : 3) * hidden; }
-};
 
 int64_t Padded(int64_t floats) { return (floats + 15) / 16 * 16; }
 
@@ -216,13 +209,18 @@ class RecurrentNode final : public Node {
   bool BackwardReadsOutput() const override { return true; }
   bool AddsInputGradient() const override { return true; }
   int64_t Workspace(const Extent& extent) const override { return RecurrentOp::Workspace(shape_, extent); }
-  int64_t Scratch(const Extent& extent) const override { return RecurrentOp::Scratch(shape_, extent); }
+  int64_t Scratch(const Extent& extent) const override {
+    return extent.on_device ? DeviceRecurrentScratch(shape_, extent) : RecurrentOp::Scratch(shape_, extent);
+  }
   double Flops() const override {
     return 2.0 * static_cast<double>(shape_.steps * shape_.gates()) *
            static_cast<double>(shape_.inputs + shape_.hidden);
   }
   std::unique_ptr<Op> Bind(const OpContext& context) const override {
     return std::make_unique<RecurrentOp>(shape_, context);
+  }
+  std::unique_ptr<DeviceOp> BindDevice(const OpContext& context) const override {
+    return MakeDeviceRecurrent(shape_, context);
   }
 
  private:

@@ -104,6 +104,9 @@ class LastNode final : public Node {
   std::unique_ptr<Op> Bind(const OpContext& context) const override {
     return std::make_unique<LastOp>(steps_, width_, context);
   }
+  std::unique_ptr<DeviceOp> BindDevice(const OpContext& context) const override {
+    return MakeDeviceLast(steps_, width_, context);
+  }
 
  private:
   const std::string name_;

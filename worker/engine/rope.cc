@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "worker/engine/attention.h"
+#include "worker/engine/device/ops.h"
 #include "worker/engine/op.h"
 
 namespace lockstep::engine {
@@ -57,6 +58,10 @@ class RopeNode final : public Node {
   }
   std::unique_ptr<Op> Bind(const OpContext& context) const override {
     return std::make_unique<RopeOp>(shape_, theta_, context);
+  }
+  int64_t DeviceConstants(const Extent&) const override { return DeviceRopeConstants(shape_); }
+  std::unique_ptr<DeviceOp> BindDevice(const OpContext& context) const override {
+    return MakeDeviceRope(shape_, theta_, context);
   }
 
  private:

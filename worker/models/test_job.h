@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <memory>
 #include <ostream>
 #include <string>
@@ -65,12 +66,13 @@ class TestJob {
   }
 
   // A job of any model.
-  TestJob(v1::ModelSpec model_spec, int feature_count, int output_count, int shard_count, int shard_rows)
+  TestJob(v1::ModelSpec model_spec, int feature_count, int output_count, int shard_count, int shard_rows,
+          v1::Task of = v1::TASK_CLASSIFICATION)
       : features(feature_count),
         outputs(output_count),
         shards(shard_count),
         rows_per_shard(shard_rows),
-        task(v1::TASK_CLASSIFICATION) {
+        task(of) {
     *spec.mutable_model() = std::move(model_spec);
     Fill();
   }
@@ -81,7 +83,11 @@ class TestJob {
     model->Initialize(11, weights.data());
     x = kernels::Random(int64_t{rows()} * features, -1, 1, 1);
     targets = kernels::Random(int64_t{rows()} * outputs, -1, 1, 2);
-    for (int r = 0; r < rows(); ++r) classes.push_back(r * 7 % outputs);
+    if (model->reads_tokens()) {
+      for (size_t i = 0; i < x.size(); ++i)
+        x[i] = std::bit_cast<float>(static_cast<int32_t>(i * i % outputs));
+    }
+    for (int p = 0; p < rows() * model->positions(); ++p) classes.push_back(p * 7 % outputs);
     // The batch ends inside the last shard but one; the last is empty.
     real_rows.assign(shards, rows_per_shard);
     real_rows[shards - 1] = 0;
@@ -118,10 +124,11 @@ class TestJob {
       for (int r = 0; r < rows_per_shard; ++r) {
         const int to = local * rows_per_shard + r, from = s * rows_per_shard + r;
         std::copy_n(x.begin() + from * features, features, executor->features() + to * features);
-        if (task != v1::TASK_CLASSIFICATION) {
+        if (model->loss() == v1::LOSS_MEAN_SQUARED_ERROR) {
           std::copy_n(targets.begin() + from * outputs, outputs, executor->targets() + to * outputs);
         }
-        executor->classes()[to] = classes[from];
+        const int positions = model->positions();
+        std::copy_n(classes.begin() + from * positions, positions, executor->classes() + to * positions);
       }
     }
     return executor;
@@ -158,7 +165,7 @@ class TestJob {
   uint64_t seed = 42;
   v1::JobSpec spec;
   std::shared_ptr<const Model> model;
-  std::vector<float> weights, x, targets;
+  std::vector<float> weights, x, targets;  // x: the bits of tokens where the model reads them
   std::vector<int32_t> classes;
   std::vector<int> real_rows;
 };

@@ -55,6 +55,7 @@ Launched AddForward(int64_t, const float*, const float*, float*, Stream) { retur
 Launched CopyBlocks(int64_t, int64_t, const float*, int64_t, bool, float*, int64_t, Stream) {
   return Absent();
 }
+Launched ZeroBlocks(int64_t, int64_t, float*, int64_t, Stream) { return Absent(); }
 Launched Permute(const Permutation&, int64_t, const float*, bool, float*, Stream) { return Absent(); }
 Launched AttentionForward(const AttentionShape&, int64_t, const float*, const float*, const float*, float*,
                           float*, Stream) {
@@ -121,6 +122,23 @@ Launched FlatSgd(const FlatPieces&, const FlatSteps<SgdStep>&, const FlatVerdict
                  float*, Stream) {
   return Absent();
 }
+Launched FlatLion(const FlatPieces&, const FlatSteps<LionStep>&, const FlatVerdict*, const float*, float*,
+                  float*, Stream) {
+  return Absent();
+}
+Launched FlatAdagrad(const FlatPieces&, const FlatSteps<AdagradStep>&, const FlatVerdict*, const float*,
+                     float*, float*, Stream) {
+  return Absent();
+}
+Launched FlatRmsProp(const FlatPieces&, const FlatSteps<RmsPropStep>&, const FlatVerdict*, const float*,
+                     float*, float*, float*, Stream) {
+  return Absent();
+}
+Launched FlatMuon(const FlatPieces&, float, const FlatVerdict*, float*, float*, Stream) { return Absent(); }
+Launched FlatMove(int64_t, float, const float*, float, const FlatVerdict*, float*, Stream) {
+  return Absent();
+}
+Launched FlatNormalise(int64_t, const double*, double, float*, Stream) { return Absent(); }
 Launched FlatAdam(const FlatPieces&, const FlatSteps<AdamStep>&, const FlatVerdict*, const float*, float*,
                   float*, float*, Stream) {
   return Absent();

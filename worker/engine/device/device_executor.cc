@@ -27,10 +27,13 @@ Extent DeviceExtent(const ExecutorOptions& options, int nodes) {
   return extent;
 }
 
-// Classes or targets, then the tree: what a step brings beside its features, as it lies in staging and on the
-// device.
+constexpr int64_t kWord = 4;  // bytes of Node::DeviceStaging's and DeviceConstants'
+
+// Classes or targets, the tree, and what operations want of the batch: what a step brings beside its
+// features, as it lies in staging and on the device.
 struct StepInputs {
   StepInputs(const GraphModel& model, const Extent& extent, int shards, int nodes) {
+    DeviceLayout constant;
     const int64_t predictions = extent.rows * model.positions();
     const bool regression = model.loss() == v1::LOSS_MEAN_SQUARED_ERROR;
     DeviceLayout layout;
@@ -38,9 +41,17 @@ struct StepInputs {
     classes = layout.Add(regression ? 0 : predictions * int64_t{sizeof(int32_t)});
     rows = layout.Add(shards * int64_t{sizeof(int)});
     node_end = layout.Add(nodes * int64_t{sizeof(int)});
+    for (const auto& node : model.graph().nodes) {
+      staging.push_back(layout.Add(node->DeviceStaging(extent) * kWord));
+      constants.push_back(constant.Add(node->DeviceConstants(extent) * kWord));
+    }
     bytes = layout.total();
+    constant_bytes = constant.total();
   }
   int64_t targets, classes, rows, node_end, bytes;
+  std::vector<int64_t> staging;    // of each node
+  std::vector<int64_t> constants;  // the same, in a block of their own
+  int64_t constant_bytes;
 };
 
 std::vector<int> NodeEnds(const ExecutorOptions& options) {
@@ -79,7 +90,7 @@ class GraphDeviceExecutor final : public DeviceExecutor {
   Bytes bytes() const {
     Bytes bytes;
     bytes.activations = DeviceAligned(4 * plan_.floats()) + DeviceAligned(4 * LossFloats());
-    bytes.inputs = DeviceAligned(at_.bytes);
+    bytes.inputs = DeviceAligned(at_.bytes) + DeviceAligned(at_.constant_bytes);
     bytes.node_sums = DeviceAligned(4 * nodes() * model_->gradient_size());
     return bytes;
   }
@@ -88,6 +99,7 @@ class GraphDeviceExecutor final : public DeviceExecutor {
     ASSIGN_OR_RETURN(char* const memory, arena.Take(4 * plan_.floats()));
     ASSIGN_OR_RETURN(char* const of_loss, arena.Take(4 * LossFloats()));
     ASSIGN_OR_RETURN(inputs_, arena.Take(at_.bytes));
+    ASSIGN_OR_RETURN(constants_, arena.Take(at_.constant_bytes));
     ASSIGN_OR_RETURN(char* const sums, arena.Take(bytes().node_sums));
     ASSIGN_OR_RETURN(staging_,
                      kernels::PinnedBlock::Allocate(stream_.device(), static_cast<size_t>(at_.bytes)));
@@ -99,6 +111,7 @@ class GraphDeviceExecutor final : public DeviceExecutor {
     tree_.node_end = reinterpret_cast<const int*>(inputs_ + at_.node_end);
     std::copy(node_end_.begin(), node_end_.end(), reinterpret_cast<int*>(Staged(at_.node_end)));
     RETURN_IF_ERROR(BindOps(options, reinterpret_cast<float*>(memory)));
+    RETURN_IF_ERROR(StoreConstants());
     // Nobody writes between the parameters.
     return stream_.Zero(node_sums_, static_cast<size_t>(bytes().node_sums));
   }
@@ -114,6 +127,11 @@ class GraphDeviceExecutor final : public DeviceExecutor {
       const Node& node = *graph_.nodes[i];
       Binding binding = BindingOf(graph_, plan_, static_cast<int>(i), extent_, options, floats);
       additions_[i] = std::move(binding.additions);
+      if (inputs_ != nullptr) {
+        binding.context.staging = Staged(at_.staging[i]);
+        binding.context.staged = inputs_ + at_.staging[i];
+        binding.context.device_constants = constants_ + at_.constants[i];
+      }
       ops_.push_back(node.BindDevice(binding.context));
       if (ops_.back() == nullptr) {
         return absl::UnimplementedError(
@@ -135,12 +153,17 @@ class GraphDeviceExecutor final : public DeviceExecutor {
 
   absl::Status Gradient(const float* weights, int64_t step, int batch_rows) override {
     StageRows();
+    HostBatch batch;
+    batch.tokens = tokens();
+    batch.tree = HostTree();
+    for (const auto& op : ops_) op->Stage(batch);
     RETURN_IF_ERROR(stream_.ToDevice(inputs_, staging_.data(), staging_.size()));
     RETURN_IF_ERROR(stream_.ToDevice(input_, features_.data(), features_.size()));
     DevicePass pass = PassOf(weights);
     pass.training = true;
     pass.step = step;
     pass.first_row = first_row_;
+    pass.batch_rows = batch_rows;
     RETURN_IF_ERROR(Forward(pass));
     const float scale = 1.0f / (static_cast<float>(batch_rows) * static_cast<float>(model_->positions()));
     RETURN_IF_ERROR(loss_.Run(stream_, Positions(tree_, model_->positions()), shard_rows_, scale,
@@ -219,11 +242,29 @@ class GraphDeviceExecutor final : public DeviceExecutor {
     }
   }
 
+  kernels::ShardTree HostTree() const {
+    kernels::ShardTree tree;
+    tree.rows_per_shard = tree_.rows_per_shard;
+    tree.rows = shard_rows_.data();
+    tree.nodes = nodes();
+    tree.node_end = node_end_.data();
+    return tree;
+  }
+
+  absl::Status StoreConstants() {
+    if (at_.constant_bytes == 0) return absl::OkStatus();
+    std::vector<char> host(static_cast<size_t>(at_.constant_bytes));
+    for (size_t i = 0; i < ops_.size(); ++i) ops_[i]->FillConstants(host.data() + at_.constants[i]);
+    RETURN_IF_ERROR(stream_.ToDevice(constants_, host.data(), host.size()));
+    return stream_.Wait();
+  }
+
   DevicePass PassOf(const float* weights) const {
     DevicePass pass;
     pass.weights = weights;
     pass.rows = extent_.rows;
     pass.tree = tree_;
+    pass.shard_rows = shard_rows_.data();
     pass.node_sums = node_sums_;
     pass.gradient_size = model_->gradient_size();
     pass.stream = stream_.get();
@@ -264,7 +305,7 @@ class GraphDeviceExecutor final : public DeviceExecutor {
   const DeviceLoss loss_;
   kernels::DeviceTree tree_;
   kernels::PinnedBlock staging_, features_, results_;
-  char* inputs_ = nullptr;
+  char *inputs_ = nullptr, *constants_ = nullptr;
   float *input_ = nullptr, *output_ = nullptr, *loss_memory_ = nullptr, *node_sums_ = nullptr;
   std::vector<std::unique_ptr<DeviceOp>> ops_;
   std::vector<std::vector<Addition>> additions_;  // by node

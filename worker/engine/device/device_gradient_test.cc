@@ -24,6 +24,15 @@ Case Of(const std::string& name, const std::string& model, int features, int out
   return {name, TestJob(spec->model(), features, outputs, 5, 3)};
 }
 
+Case OfText(const std::string& name, const std::string& model, int steps, int vocabulary) {
+  auto spec = ParseSpec("dataset: { path: a.txt, text: { sequence_length: 4 } }\nmodel: " + model, "job.yaml",
+                        "", {});
+  EXPECT_TRUE(spec.ok()) << spec.status();
+  const absl::Status status = CompleteSpec(&*spec);
+  EXPECT_TRUE(status.ok()) << status;
+  return {name, TestJob(spec->model(), steps, vocabulary, 5, 2, v1::TASK_LANGUAGE_MODEL)};
+}
+
 std::vector<Case> Cases() {
   return {
       Known({"linear", 7, 2}),
@@ -48,7 +57,40 @@ std::vector<Case> Cases() {
          "{}}, {name: up, linear: {width: 12, activation: silu}}, {name: down, linear: {width: 8}}, {name: "
          "two, inputs: [sum, down], add: {}}, {name: rms, rms_norm: {}}, {name: mean, global_average_pool: "
          "{}}, {name: out, linear: {}}] } }",
-         40, 3)};
+         40, 3),
+      OfText("gpt", "{ gpt: { layers: 1, heads: 2, width: 8, context: 7 } }", 5, 11),
+      OfText(
+          "untied_gpt",
+          "{ gpt: { layers: 1, heads: 2, width: 6, context: 5, bias: false, tie_weights: false, dropout: 0.2 "
+          "} }",
+          5, 9),
+      OfText("llama",
+             "{ llama: { layers: 1, heads: 4, key_value_heads: 2, width: 8, hidden: 9, context: 6 } }", 6,
+             13),
+      Of("batch_norm",
+         "{ graph: { input_shape: [4, 4, 2], layers: [{name: a, conv: {channels: 5, padding: 1}}, {name: b, "
+         "batch_norm: {}}, {name: c, activation: relu}, {name: d, conv: {channels: 5, padding: 1}}, {name: "
+         "e, "
+         "batch_norm: {}}, {name: f, inputs: [e, c], add: {}}, {name: g, global_average_pool: {}}, {name: "
+         "out, "
+         "linear: {}}] } }",
+         32, 3),
+      Of("resnet", "{ resnet: { depth: 8, width: 2, input_shape: [8, 8, 1] } }", 64, 3),
+      Of("lstm",
+         "{ graph: { input_shape: [4, 3], layers: [{name: a, lstm: {hidden: 5}}, {name: b, lstm: {hidden: "
+         "4}}, "
+         "{name: c, last: {}}, {name: out, linear: {}}] } }",
+         12, 3),
+      Of("gru",
+         "{ graph: { input_shape: [4, 3], layers: [{name: a, gru: {hidden: 5}}, {name: b, gru: {hidden: 4}}, "
+         "{name: c, inputs: [a, b], concat: {}}, {name: d, last: {}}, {name: out, linear: {}}] } }",
+         12, 3),
+      Of("sequence",
+         "{ graph: { input_shape: [5, 4], layers: [{name: a, linear: {width: 6}}, {name: b, linear: {width: "
+         "3, activation: tanh}}, {name: f, inputs: [b], last: {}}, {name: c, inputs: [a, b, a], concat: {}}, "
+         "{name: d, inputs: [c, c], concat: {axis: 0}}, {name: e, inputs: [d], last: {}}, {name: g, inputs: "
+         "[e, f], concat: {}}, {name: out, linear: {}}] } }",
+         20, 3)};
 }
 
 class DeviceGradient : public testing::TestWithParam<int> {
@@ -64,7 +106,7 @@ class DeviceGradient : public testing::TestWithParam<int> {
     return cases;
   }
 };
-INSTANTIATE_TEST_SUITE_P(Models, DeviceGradient, testing::Range(0, 11), [](const auto& of) {
+INSTANTIATE_TEST_SUITE_P(Models, DeviceGradient, testing::Range(0, 19), [](const auto& of) {
   return DeviceGradient::TheCases()[static_cast<size_t>(of.param)].name;
 });
 
@@ -110,7 +152,30 @@ TEST_P(DeviceGradient, BitsDependOnTheOrderOfThreads) {
   }
 }
 
+// Predictions of tokens are their losses.
+void ExpectTheProcessorsTokenLosses(const TestJob& job) {
+  const int rows = job.rows() + 2, steps = job.features;  // two passes
+  std::vector<int32_t> tokens, classes;
+  for (int i = 0; i < rows * steps; ++i) {
+    tokens.push_back(i * 5 % job.outputs);
+    classes.push_back(i * 3 % job.outputs);
+  }
+  std::vector<float> expected(tokens.size()), expected_correct(tokens.size()), losses(tokens.size()),
+      correct(tokens.size());
+  job.MakeRank({0, job.shards})
+      ->TokenLosses(job.weights.data(), tokens.data(), classes.data(), rows, expected.data(),
+                    expected_correct.data());
+  const auto rank = MakeDeviceRank(job, {0, job.shards});
+  const absl::Status status = rank->executor().TokenLosses(rank->weights(), tokens.data(), classes.data(),
+                                                           rows, losses.data(), correct.data());
+  ASSERT_TRUE(status.ok()) << status;
+  kernels::ExpectClose(losses, expected, 1e-5);
+  EXPECT_EQ(correct, expected_correct);
+  EXPECT_EQ(rank->Gradient(3, job.batch_rows()), Summed(job, 1));
+}
+
 TEST_P(DeviceGradient, PredictionDiffersFromTheProcessorsOrTakesTheNextBatchAway) {
+  if (job().model->reads_tokens()) return ExpectTheProcessorsTokenLosses(job());
   const int rows = job().rows() + 2;  // two passes
   const std::vector<float> x = kernels::Random(int64_t{rows} * job().features, -1, 1, 5);
   std::vector<float> expected(static_cast<size_t>(rows * job().model->outputs())), out(expected.size());

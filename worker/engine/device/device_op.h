@@ -7,6 +7,7 @@
 
 #include "kernels/cuda/shard_tree.h"
 #include "kernels/cuda/stream.h"
+#include "kernels/shard_outer.h"
 #include "worker/engine/graph.h"
 
 namespace lockstep::engine {
@@ -18,15 +19,27 @@ struct DevicePass {
   int64_t rows = 0;                // forward computes rows [0, rows); a row is one sample
   int64_t step = 0;
   int64_t first_row = 0;  // row 0's place in the whole batch
+  int batch_rows = 0;     // real rows of the whole batch, over all ranks
   kernels::DeviceTree tree;
-  float* node_sums = nullptr;  // backward: (nodes, gradient_size)
+  const int* shard_rows = nullptr;  // tree.rows, on the host
+  float* node_sums = nullptr;       // backward: (nodes, gradient_size)
   int64_t gradient_size = 0;
   kernels::Stream stream = nullptr;
+};
+
+// A batch before it goes to the device, in the host's memory.
+struct HostBatch {
+  const int32_t* tokens = nullptr;  // (rows, steps), of a model that reads tokens
+  kernels::ShardTree tree;
 };
 
 class DeviceOp {
  public:
   virtual ~DeviceOp() = default;
+  // What the operation wants to have on the device besides its operands: `host` becomes
+  // OpContext::device_constants, and OpContext::staging is copied before each training pass.
+  virtual void FillConstants(void* /*host*/) const {}
+  virtual void Stage(const HostBatch&) {}
   virtual kernels::Launched Forward(const DevicePass& pass) = 0;
   // As Op::Backward.
   virtual kernels::Launched Backward(const DevicePass& pass) = 0;

@@ -20,8 +20,8 @@ namespace lockstep::engine {
 
 class DeviceOptimizer {
  public:
-  // UNIMPLEMENTED: SGD, Adam and AdamW have kernels for all parameters at once, the others not yet. `stream`
-  // outlives the optimizer.
+  // As MakeOptimizer. UNIMPLEMENTED: train.groups treats parameters in more ways than a step has room for.
+  // `stream` outlives the optimizer.
   static absl::StatusOr<std::unique_ptr<DeviceOptimizer>> Make(const v1::TrainSpec& spec, const Model& model,
                                                                DeviceArena& arena,
                                                                const kernels::DeviceStream& stream);

@@ -96,7 +96,8 @@ inline std::unique_ptr<DeviceRank> MakeDeviceRank(const TestJob& job, ShardRange
   if (job.model->loss() == v1::LOSS_MEAN_SQUARED_ERROR) {
     std::copy_n(job.targets.begin() + first * job.outputs, rows * job.outputs, executor.targets());
   } else {
-    std::copy_n(job.classes.begin() + first, rows, executor.classes());
+    const int64_t positions = job.model->positions();
+    std::copy_n(job.classes.begin() + first * positions, rows * positions, executor.classes());
   }
   for (int s = 0; s < range.size(); ++s) executor.SetRows(s, job.real_rows[range.begin + s]);
   return rank;

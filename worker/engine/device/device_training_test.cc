@@ -127,8 +127,27 @@ void AdamW(v1::TrainSpec& train) {
   train.add_freeze("layers.1.*");
 }
 
+void Lion(v1::TrainSpec& train) {
+  train.mutable_optimizer()->mutable_lion()->set_weight_decay(0.2);
+  train.mutable_optimizer()->mutable_lion()->set_beta1(0.8);
+}
+void Adagrad(v1::TrainSpec& train) {
+  train.mutable_optimizer()->mutable_adagrad()->set_weight_decay(0.1);
+  train.mutable_gradient_clip()->set_norm(0.3);
+}
+void RmsProp(v1::TrainSpec& train) {
+  train.mutable_optimizer()->mutable_rmsprop()->set_weight_decay(0.1);
+  train.mutable_optimizer()->mutable_rmsprop()->set_momentum(0.5);
+}
+void PlainRmsProp(v1::TrainSpec& train) { train.mutable_optimizer()->mutable_rmsprop(); }
+
+void Muon(v1::TrainSpec& train) {
+  train.mutable_optimizer()->mutable_muon()->set_weight_decay(0.2);
+  train.mutable_gradient_clip()->set_norm(0.3);
+}
+
 TEST_F(DeviceTraining, OptimizerDiffersFromTheProcessors) {
-  for (const auto& set : {Sgd, Adam, AdamW}) {
+  for (const auto& set : {Sgd, Adam, AdamW, Lion, Adagrad, RmsProp, PlainRmsProp, Muon}) {
     TestJob job(TestJob::Options{"relu", 90, 5, {60, 30}});  // more than one piece
     set(*job.spec.mutable_train());
     const auto rank = MakeDeviceRank(job, {0, job.shards});
@@ -187,14 +206,6 @@ TEST_F(DeviceTraining, JobThatDoesNotFitIsStarted) {
   EXPECT_EQ(DeviceArena::Make(0, plan.total()).status().code(), absl::StatusCode::kResourceExhausted);
   options.rows_per_shard = 1;
   EXPECT_TRUE(CheckFits(*PlanDevice(*job.model, spec, options), device).ok());
-}
-
-TEST_F(DeviceTraining, OptimizerWithoutAKernelIsNotNamed) {
-  const TestJob job(TestJob::Options{"relu", 5, 3, {4}});
-  v1::JobSpec spec = job.spec;
-  spec.mutable_train()->mutable_optimizer()->mutable_lion();
-  EXPECT_EQ(PlanDevice(*job.model, spec, ExecutorOptions{8, {0, 8}}).status().code(),
-            absl::StatusCode::kUnimplemented);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include "worker/engine/optimizers/flat_optimizer.h"
 #include "worker/engine/optimizers/optimizers.h"
+#include "worker/engine/optimizers/rated_rules.h"
 #include "worker/engine/zeroed_floats.h"
 
 namespace lockstep::engine {
@@ -13,7 +14,7 @@ class Adagrad final : public FlatOptimizer {
   Adagrad(const v1::TrainSpec& spec, const Model& model, const Settings& settings, Team* team)
       : FlatOptimizer(spec, model, LayoutOf(model, settings, spec.optimizer().adagrad().weight_decay()),
                       team),
-        epsilon_(spec.optimizer().adagrad().has_epsilon() ? spec.optimizer().adagrad().epsilon() : 1e-10),
+        rule_(spec.optimizer().adagrad()),
         sums_(model.flat_size()) {}
 
   std::vector<State> state() override { return {{"sum", sums_.data(), layout_.trained}}; }
@@ -22,15 +23,13 @@ class Adagrad final : public FlatOptimizer {
   void Prepare(int64_t, double learning_rate) override { rate_ = learning_rate; }
 
   void Update(const kernels::Clip& clip, const Piece& piece, float* gradient, float* weights) override {
-    kernels::AdagradStep step;
-    step.rate = static_cast<float>(rate_ * piece.treatment.rate_factor);
-    step.epsilon = static_cast<float>(epsilon_);
-    step.decay = static_cast<float>(piece.treatment.weight_decay);
-    kernels::cpu::AdagradUpdate(step, clip, piece.size, gradient, sums_.data() + piece.offset, weights);
+    const double rate = rate_ * piece.treatment.rate_factor;
+    kernels::cpu::AdagradUpdate(rule_.StepOf(rate, piece.treatment), clip, piece.size, gradient,
+                                sums_.data() + piece.offset, weights);
   }
 
  private:
-  const double epsilon_;
+  const AdagradRule rule_;
   ZeroedFloats sums_;
   double rate_ = 0;
 };

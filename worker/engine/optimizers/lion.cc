@@ -3,6 +3,7 @@
 
 #include "worker/engine/optimizers/flat_optimizer.h"
 #include "worker/engine/optimizers/optimizers.h"
+#include "worker/engine/optimizers/rated_rules.h"
 #include "worker/engine/zeroed_floats.h"
 
 namespace lockstep::engine {
@@ -12,8 +13,7 @@ class Lion final : public FlatOptimizer {
  public:
   Lion(const v1::TrainSpec& spec, const Model& model, const Settings& settings, Team* team)
       : FlatOptimizer(spec, model, LayoutOf(model, settings, spec.optimizer().lion().weight_decay()), team),
-        beta1_(spec.optimizer().lion().has_beta1() ? spec.optimizer().lion().beta1() : 0.9),
-        beta2_(spec.optimizer().lion().has_beta2() ? spec.optimizer().lion().beta2() : 0.99),
+        rule_(spec.optimizer().lion()),
         momentum_(model.flat_size()) {}
 
   std::vector<State> state() override { return {{"exp_avg", momentum_.data(), layout_.trained}}; }
@@ -23,16 +23,12 @@ class Lion final : public FlatOptimizer {
 
   void Update(const kernels::Clip& clip, const Piece& piece, float* gradient, float* weights) override {
     const double rate = rate_ * piece.treatment.rate_factor;
-    kernels::LionStep step;
-    step.rate = static_cast<float>(rate);
-    step.beta1 = static_cast<float>(beta1_);
-    step.beta2 = static_cast<float>(beta2_);
-    step.keep = static_cast<float>(1.0 - rate * piece.treatment.weight_decay);
-    kernels::cpu::LionUpdate(step, clip, piece.size, gradient, momentum_.data() + piece.offset, weights);
+    kernels::cpu::LionUpdate(rule_.StepOf(rate, piece.treatment), clip, piece.size, gradient,
+                             momentum_.data() + piece.offset, weights);
   }
 
  private:
-  const double beta1_, beta2_;
+  const LionRule rule_;
   ZeroedFloats momentum_;
   double rate_ = 0;
 };

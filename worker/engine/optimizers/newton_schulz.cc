@@ -11,9 +11,6 @@
 namespace lockstep::engine {
 namespace {
 
-constexpr int kIterations = 5;
-constexpr float kA = 3.4445f, kB = -4.775f, kC = 2.0315f;
-constexpr double kSmallestNorm = 1e-7;
 constexpr int64_t kRowsPerTile = 12;  // where the products' tiles end
 
 int64_t Padded(int64_t floats) { return (floats + 15) / 16 * 16; }
@@ -55,19 +52,20 @@ void NewtonSchulz(const Member& member, int64_t rows, int64_t columns, float* ma
   if (member.index == 0) {
     if (turned) kernels::cpu::Transpose(rows, columns, matrix, x);
     const double norm = std::sqrt(kernels::cpu::Regularize(size, 0, 0, x, x));
-    const float scale = static_cast<float>(1.0 / std::max(norm, kSmallestNorm));
+    const float scale = static_cast<float>(1.0 / std::max(norm, kNewtonSchulzLeastNorm));
     for (int64_t i = 0; i < size; ++i) x[i] *= scale;
   }
   member.Barrier();
   const Range mine = member.Share(r, kRowsPerTile);
   const int64_t count = mine.empty() ? 0 : mine.end - mine.begin;
-  for (int i = 0; i < kIterations; ++i) {
+  for (int i = 0; i < kNewtonSchulzIterations; ++i) {
     Product(mine, r, k, x, x, true, gram, own);
     member.Barrier();
     Product(mine, r, r, gram, gram, false, square, own);
-    kernels::cpu::Combine(count * r, kB, gram + mine.begin * r, kC, square + mine.begin * r);
+    kernels::cpu::Combine(count * r, kNewtonSchulzB, gram + mine.begin * r, kNewtonSchulzC,
+                          square + mine.begin * r);
     Product(mine, k, r, square, x, false, next, own);
-    kernels::cpu::Combine(count * k, kA, x + mine.begin * k, 1.0f, next + mine.begin * k);
+    kernels::cpu::Combine(count * k, kNewtonSchulzA, x + mine.begin * k, 1.0f, next + mine.begin * k);
     member.Barrier();
     std::swap(x, next);
   }

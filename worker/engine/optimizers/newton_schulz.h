@@ -15,6 +15,10 @@
 
 namespace lockstep::engine {
 
+inline constexpr int kNewtonSchulzIterations = 5;
+inline constexpr float kNewtonSchulzA = 3.4445f, kNewtonSchulzB = -4.775f, kNewtonSchulzC = 2.0315f;
+inline constexpr double kNewtonSchulzLeastNorm = 1e-7;
+
 // Floats of scratch for a matrix of this shape and a team of this size; 64-byte aligned.
 int64_t NewtonSchulzScratch(int64_t rows, int64_t columns, int threads);
 
