@@ -49,7 +49,7 @@ TEST(CurrentProfile, FieldIsEmpty) {
   EXPECT_FALSE(profile.device_model().empty());
   EXPECT_FALSE(profile.instruction_set().empty());
   EXPECT_EQ(profile.math_library().rfind("oneDNN ", 0), 0u);
-  EXPECT_EQ(profile.arithmetic_revision(), 3);
+  EXPECT_EQ(profile.arithmetic_revision(), 4);
   EXPECT_EQ(profile.threads(), 1);
 }
 
