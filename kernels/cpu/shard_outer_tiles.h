@@ -44,6 +44,24 @@ inline void AddLeafRows(const ShardTree& tree, int shard, const LeafRows& add, i
   }
 }
 
+// Columns [0, width) of every shard's real rows, as panels of `steps` steps. Some rows of all panels at a
+// time: a line is read once, also where the rows' distance lets few of them stay in the first-level cache.
+template <int kWidth, class Packing>
+inline void PackShards(const ShardTree& tree, int64_t width, const float* in, int64_t ld, int64_t steps,
+                       float* out) {
+  constexpr int64_t kAtOnce = 4;  // even, for pairs
+  for (int s = 0; s < tree.shards(); ++s) {
+    const float* rows = in + tree.first(s) * ld;
+    for (int64_t r = 0; r < tree.count(s); r += kAtOnce, rows += kAtOnce * ld) {
+      const int64_t count = Smaller(kAtOnce, tree.count(s) - r);
+      for (int64_t c = 0; c < width; c += kWidth) {
+        Packing::template Along<kWidth>(count, Smaller(kWidth, width - c), rows + c, ld, out + c * steps);
+      }
+      out += Packing::Steps(count) * kWidth;
+    }
+  }
+}
+
 template <class Arithmetic, class Packing>
 void OuterProductTiles(const ShardTree& tree, const OuterProduct& product, float* scratch) {
   const int shards = tree.shards();
@@ -59,26 +77,10 @@ void OuterProductTiles(const ShardTree& tree, const OuterProduct& product, float
       (product.row_end - product.row_begin) * (product.column_end - product.column_begin) >= kBeyondCache;
   for (int64_t j = product.column_begin; j < product.column_end; j += block_columns) {
     const int64_t n = Smaller(block_columns, product.column_end - j);
-    for (int64_t jr = 0; jr < n; jr += kTileColumns) {
-      float* out = packed_b + jr * steps;
-      for (int s = 0; s < shards; ++s) {
-        Packing::template Along<kTileColumns>(tree.count(s), Smaller(kTileColumns, n - jr),
-                                              product.b + tree.first(s) * product.ldb + j + jr, product.ldb,
-                                              out);
-        out += Packing::Steps(tree.count(s)) * kTileColumns;
-      }
-    }
+    PackShards<kTileColumns, Packing>(tree, n, product.b + j, product.ldb, steps, packed_b);
     for (int64_t i = product.row_begin; i < product.row_end; i += kOuterRows) {
       const int64_t m = Smaller(kOuterRows, product.row_end - i);
-      for (int64_t ir = 0; ir < m; ir += kTileRows) {
-        float* out = packed_a + ir * steps;
-        for (int s = 0; s < shards; ++s) {
-          Packing::template Along<kTileRows>(tree.count(s), Smaller(kTileRows, m - ir),
-                                             product.a + tree.first(s) * product.lda + i + ir, product.lda,
-                                             out);
-          out += Packing::Steps(tree.count(s)) * kTileRows;
-        }
-      }
+      PackShards<kTileRows, Packing>(tree, m, product.a + i, product.lda, steps, packed_a);
       const int64_t after = i + kOuterRows < product.row_end ? i + kOuterRows : product.row_begin;
       const int64_t tiles = ((n + kTileColumns - 1) / kTileColumns) * ((m + kTileRows - 1) / kTileRows);
       Ahead next;
