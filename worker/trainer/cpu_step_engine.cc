@@ -13,7 +13,10 @@ class CpuStepEngine final : public StepEngine {
                 std::unique_ptr<engine::Optimizer> optimizer)
       : model_(std::move(model)), spec_(std::move(spec)), team_(team), optimizer_(std::move(optimizer)) {
     const auto make = [this](bool wanted, engine::ZeroedFloats* copy) {
-      if (wanted) *copy = engine::ZeroedFloats(model_->flat_size());
+      if (wanted) {
+        *copy = engine::ZeroedFloats(model_->flat_size());
+        copy->Touch();
+      }
       return copy->span();
     };
     weights_ = make(true, &own_[0]);
@@ -29,6 +32,7 @@ class CpuStepEngine final : public StepEngine {
   void MakeRoom(int64_t nodes) override {
     node_sums_ = {};  // its memory goes back before more is taken
     node_sums_ = engine::ZeroedFloats(nodes * model_->gradient_size());
+    node_sums_.Touch();
   }
   absl::Status Form(engine::ExecutorOptions options) override {
     executor_.reset();
