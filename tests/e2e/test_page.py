@@ -46,8 +46,15 @@ class Page(EndToEndTest):
         widths = browser.run("return [...document.querySelectorAll('.goodput .slices span')].map(e => e.getBoundingClientRect().width)")
         for kind, width in zip(KINDS, widths, strict=True):
             self.assertAlmostEqual(width / sum(widths), seconds[kind] / sum(seconds.values()), delta=0.01, msg=f"{kind}: {widths} {seconds}")
-        colours = browser.run("return [...document.querySelectorAll('.goodput .slices span')].map(e => getComputedStyle(e).backgroundColor)")
-        self.assertEqual(len(set(colours)), len(KINDS), colours)
+        colours = lambda: browser.run("return [...document.querySelectorAll('.goodput .slices span')].map(e => getComputedStyle(e).backgroundColor)")
+        light = colours()
+        self.assertEqual(len(set(light)), len(KINDS), light)
+        browser.press("t")
+        until(lambda: set(colours()).isdisjoint(light), "other colours in the dark")
+        self.assertEqual(len(set(colours())), len(KINDS), colours())
+        browser.screenshot("goodput-dark")
+        browser.press("t")
+        until(lambda: colours() == light, "the light colours again")
 
     def test_a_curve_moves_and_the_job_is_cancelled_with_a_token(self):
         skip_without_browser()
