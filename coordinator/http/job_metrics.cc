@@ -23,10 +23,7 @@ std::string StateLabel(v1::JobState state) {
 }
 
 void AddKinds(prometheus::MetricFamily* family, const v1::DeviceTime& time, const std::string& job) {
-  for (const auto& [kind, seconds] :
-       {std::pair{"compute", time.compute()}, std::pair{"communication", time.communication()},
-        std::pair{"input", time.input()}, std::pair{"checkpoint", time.checkpoint()},
-        std::pair{"recovery", time.recovery()}, std::pair{"idle", time.idle()}}) {
+  for (const auto& [kind, seconds] : SecondsByKind(time)) {
     AddSample(family, seconds, {{"job", job}, {"kind", kind}});
   }
 }

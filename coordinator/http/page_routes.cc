@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "common/spec/message_text.h"
 #include "common/spec/text_names.h"
+#include "coordinator/jobs/job_time.h"
 #include "coordinator/jobs/visible_workers.h"
 #include "coordinator/page/assets.h"
 #include "nlohmann/json.hpp"
@@ -46,6 +48,14 @@ HttpResponse Body(std::string json) {
   return response;
 }
 
+// {"goodput": in [0, 1], or null before there is any, "seconds": {"compute": ..., and each other kind}}
+Json DeviceTimeJson(const v1::DeviceTime& time) {
+  const std::optional<double> goodput = Goodput(time);
+  Json json = {{"goodput", goodput.has_value() ? Json(*goodput) : Json()}};
+  for (const auto& [kind, seconds] : SecondsByKind(time)) json["seconds"][kind] = seconds;
+  return json;
+}
+
 Answer JobPage(const PageContext& context, const HttpCall& call) {
   ASSIGN_OR_RETURN(const StoredJob stored, context.store->GetJob(call.arguments[0]));
   ASSIGN_OR_RETURN(const auto transitions, context.store->ListTransitions(stored.job.id()));
@@ -54,6 +64,7 @@ Answer JobPage(const PageContext& context, const HttpCall& call) {
     moves.push_back({{"time", TimeText(move.time)}, {"to", StateText(move.to)}, {"reason", move.reason}});
   }
   return Body(absl::StrCat("{\"job\":", MessageToCompactJson(stored.job), ",\"transitions\":", Text(moves),
+                           ",\"device_time\":", Text(DeviceTimeJson(TotalTime(stored.time))),
                            ",\"spec\":", Text(Json(MessageToYaml(stored.job.spec()))), "}"));
 }
 

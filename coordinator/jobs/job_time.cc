@@ -33,4 +33,20 @@ v1::DeviceTime TotalTime(const v1::JobTime& time) {
   return total;
 }
 
+std::array<std::pair<const char*, double>, 6> SecondsByKind(const v1::DeviceTime& time) {
+  return {{{"compute", time.compute()},
+           {"communication", time.communication()},
+           {"input", time.input()},
+           {"checkpoint", time.checkpoint()},
+           {"recovery", time.recovery()},
+           {"idle", time.idle()}}};
+}
+
+std::optional<double> Goodput(const v1::DeviceTime& time) {
+  const double steps = time.compute() + time.communication();
+  const double busy = steps + time.input() + time.checkpoint() + time.recovery();
+  if (!(busy > 0)) return std::nullopt;
+  return std::clamp(steps / busy, 0.0, 1.0);
+}
+
 }  // namespace lockstep

@@ -50,5 +50,20 @@ TEST(JobTimeTest, GoesOnAfterBeingStored) {
   EXPECT_DOUBLE_EQ(TotalTime(loaded).compute(), 5);
 }
 
+TEST(JobTimeTest, GoodputIsTheStepsShareOfAllButIdle) {
+  v1::DeviceTime time;
+  EXPECT_EQ(Goodput(time), std::nullopt);
+  time.set_idle(100);
+  EXPECT_EQ(Goodput(time), std::nullopt) << "no second that a step could have had";
+  time.set_recovery(1);
+  EXPECT_EQ(Goodput(time), 0);
+  time.set_compute(2);
+  time.set_communication(1);
+  EXPECT_DOUBLE_EQ(Goodput(time).value_or(-1), 0.75);
+  time.set_input(0.5);
+  time.set_checkpoint(0.5);
+  EXPECT_DOUBLE_EQ(Goodput(time).value_or(-1), 0.6);
+}
+
 }  // namespace
 }  // namespace lockstep

@@ -16,7 +16,8 @@ export class ApiError extends Error {
 
 async function ask(path, options = {}) {
   const headers = { ...options.headers };
-  if (token.get()) headers.Authorization = `Bearer ${token.get()}`;
+  const used = token.get();
+  if (used) headers.Authorization = `Bearer ${used}`;
   const patience = AbortSignal.timeout(15000);
   let response, body;
   try {
@@ -25,6 +26,7 @@ async function ask(path, options = {}) {
   } catch (error) {
     throw new ApiError(0, response ? "the answer was cut off" : "the coordinator does not answer");
   }
+  if (response.status === 401 && used !== token.get()) return ask(path, options);  // another was given meanwhile
   if (!response.ok) throw new ApiError(response.status, body.error || `HTTP ${response.status}`);
   return body;
 }

@@ -4,12 +4,13 @@ import { curvePanel, draw as drawCurves } from "./curve_panel.js";
 import { confirm, notice } from "./dialogs.js";
 import { $, h, say } from "./dom.js";
 import { count, number, rate, seconds, span } from "./format.js";
+import { goodputPanel, showGoodput } from "./goodput.js";
 import { firstToShow, jobs, kActive, now, show, throughput, view } from "./state.js";
 import { kTabs } from "./tabs.js";
 
 const kFacts = ["step", "epoch", "train loss", "valid. loss", "valid. acc.", "samples", "time", "left", "workers", "generation"];
 const parts = {};
-let shown = "", answer = null, asking = false, tabFilled = "";
+let shown = "", answer = null, asking = false, again = false, tabFilled = "";
 
 export function setUpDetail() {
   const button = (id, text, title, action) => h("button", { type: "button", id, title, onclick: action }, text);
@@ -28,7 +29,7 @@ export function setUpDetail() {
   parts.box = h("div", { role: "tabpanel", id: "tab-box" });
   parts.all = h("div", { class: "job" },
     h("header", {}, parts.name, parts.state, parts.id, h("span", { class: "space" }), parts.pause, parts.resume, parts.cancel, parts.remove),
-    parts.reason, parts.bar, h("dl", { class: "facts" }, parts.facts), curvePanel(), parts.tabs, parts.box);
+    parts.reason, parts.bar, h("dl", { class: "facts" }, parts.facts), goodputPanel(), curvePanel(), parts.tabs, parts.box);
   parts.none = h("p", { class: "empty" }, "No job yet. Submit one: lockstep submit JOB.yaml");
   $("detail").replaceChildren(parts.none, parts.all);
 }
@@ -46,6 +47,7 @@ export function updateDetail(changed) {
   if (view.job && (!answer || changed.has(view.job))) load();
   for (const tab of kTabs) $(`tab-${tab.id}`)?.setAttribute("aria-selected", String(tab.id === view.tab));
   if (job) summary(job);
+  showGoodput(answer?.device_time);
   if (answer && tabFilled !== `${view.job} ${view.tab} ${view.tab === "diff" ? view.beside : ""}`) fillTab();
   drawCurves();
 }
@@ -58,6 +60,7 @@ export function tick() {
 }
 
 async function load() {
+  again = asking;  // what changes while an answer is under way may not be in it
   if (asking) return;
   asking = true;
   const id = view.job;
@@ -67,6 +70,7 @@ async function load() {
       const first = answer === null;
       answer = got;
       if (!jobs.has(id)) updateDetail(new Set());
+      showGoodput(answer.device_time);
       if (first || kTabs.find((tab) => tab.id === view.tab)?.live) fillTab();
     }
   } catch (error) {
@@ -74,7 +78,7 @@ async function load() {
     notice(error);
   } finally {
     asking = false;
-    if (id !== view.job && view.job) load();
+    if ((again || id !== view.job) && view.job) load();
   }
 }
 

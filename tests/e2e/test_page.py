@@ -2,14 +2,17 @@
 
 import json
 import os
+import re
 import signal
 import unittest
 import urllib.error
 import urllib.request
 
 from browser import Browser, Keys, skip_without_browser
-from cluster import EndToEndTest, digits_spec, until
+from cluster import EndToEndTest, digits_spec, http_get, until
+from secure_cluster import SecureCluster
 
+KINDS = ["compute", "communication", "input", "checkpoint", "recovery", "idle"]
 LONG = dict(epochs=4000, workers={"min": 1, "max": 1}, checkpoint={"every_steps": 400})
 
 
@@ -21,6 +24,37 @@ class Page(EndToEndTest):
         browser.open(cluster.coordinator.addresses["http"], fragment)
         self.addCleanup(lambda: self._bad() > self._bad_before and browser.screenshot(f"failed-{self._testMethodName}"))
         return browser
+
+    def assert_goodput_is_shown(self, cluster, browser, job):
+        """The share, its parts in seconds as a text, and a bar whose slices are as wide as they are large. For a job that ran and is over."""
+        shown = {}
+
+        def settled():
+            seconds = json.loads(http_get(cluster.coordinator.addresses["http"], f"/api/jobs/{job}"))["device_time"]["seconds"]
+            shown.update(browser.run("return [...document.querySelectorAll('.goodput dl > div')].map(e => [e.children[0].innerText, e.children[1].innerText])"))
+            return all(abs(float(shown[kind].removesuffix(" s")) - value) <= 0.0501 for kind, value in seconds.items()) and seconds
+
+        seconds = until(settled, lambda: f"the page to show what the coordinator has: {shown}")
+        self.assertEqual(list(shown), ["goodput", *KINDS])
+        self.assertEqual(list(seconds), KINDS)
+        self.assertGreater(seconds["compute"], 0)
+        self.assertRegex(shown["goodput"], r"^\d+\.\d %$")
+        share = float(shown["goodput"].split()[0])
+        self.assertTrue(0 < share <= 100, shown)
+        steps = seconds["compute"] + seconds["communication"]
+        self.assertAlmostEqual(share, 100 * steps / (sum(seconds.values()) - seconds["idle"]), delta=0.06)
+        widths = browser.run("return [...document.querySelectorAll('.goodput .slices span')].map(e => e.getBoundingClientRect().width)")
+        for kind, width in zip(KINDS, widths, strict=True):
+            self.assertAlmostEqual(width / sum(widths), seconds[kind] / sum(seconds.values()), delta=0.01, msg=f"{kind}: {widths} {seconds}")
+        colours = lambda: browser.run("return [...document.querySelectorAll('.goodput .slices span')].map(e => getComputedStyle(e).backgroundColor)")
+        light = colours()
+        self.assertEqual(len(set(light)), len(KINDS), light)
+        browser.press("t")
+        until(lambda: set(colours()).isdisjoint(light), "other colours in the dark")
+        self.assertEqual(len(set(colours())), len(KINDS), colours())
+        browser.screenshot("goodput-dark")
+        browser.press("t")
+        until(lambda: colours() == light, "the light colours again")
 
     def test_a_curve_moves_and_the_job_is_cancelled_with_a_token(self):
         skip_without_browser()
@@ -49,6 +83,7 @@ class Page(EndToEndTest):
         browser.wait_text(".pill", "cancelled")
         self.assertIn([f"/api/jobs/{job}/cancel", "POST", "Bearer secret-token"], browser.run("return window.sent"))
         self.assertEqual(cluster.job(job)["state"], "JOB_STATE_CANCELLED")
+        self.assert_goodput_is_shown(cluster, browser, job)
         self.assertFalse([path for path, *_ in browser.run("return window.sent") if "secret" in path])
         browser.screenshot("cancelled")
 
@@ -58,6 +93,44 @@ class Page(EndToEndTest):
         self.assertIn([f"/api/jobs/{job}/delete", "POST", "Bearer secret-token"], browser.run("return window.sent"))
         self.assertEqual(cluster.json("jobs").get("jobs", []), [])
         self.assertEqual(browser.errors(), [])
+
+    def use_token(self, browser, secret):
+        field = browser.find("#token-text")
+        field.clear()
+        field.send_keys(secret)
+        browser.find("#token-use").click()
+        until(lambda: browser.run("return document.querySelector('dialog') === null"), "the question for a token to go")
+
+    def test_a_viewers_token_may_not_cancel_and_a_submitters_may(self):
+        skip_without_browser()
+        cluster = SecureCluster(tls=False, flags=["--http-listen", "127.0.0.1:0"])
+        self.addCleanup(cluster.close)
+        self.addCleanup(lambda: self._bad() > self._bad_before and print(cluster.all_logs()))
+        cluster.start()
+        job = cluster.submit(digits_spec(name="guarded"))
+        viewer, submitter = cluster.token("viewer", "ada"), cluster.token("submitter", "grace")
+        browser = self.open_page(cluster)
+        browser.wait_text("dialog", "a token is needed")
+        self.assertNotIn("guarded", browser.text("body"))
+        self.use_token(browser, viewer)
+        browser.wait_text(".pill", "queued")
+        browser.press("c")
+        browser.find("#confirm").click()
+        self.assertSays(browser.wait_text("#notices", "submitter"), "needs the role submitter", "ada has viewer")
+        browser.screenshot("cancel-refused")
+        self.assertEqual(cluster.job(job)["state"], "JOB_STATE_QUEUED")
+        self.assertEqual(browser.text(".pill"), "queued")
+
+        browser.find("#token").click()
+        self.use_token(browser, submitter)
+        browser.press("c")
+        browser.find("#confirm").click()
+        browser.wait_text(".pill", "cancelled")
+        self.assertEqual(cluster.job(job)["state"], "JOB_STATE_CANCELLED")
+        noted = lambda: [(line["who"], line["outcome"]) for line in cluster.audit_lines() if line["rpc"] == f"POST /api/jobs/{job}/cancel"]
+        until(lambda: noted() == [("ada", "PERMISSION_DENIED"), ("grace", "OK")], lambda: f"both in the audit log: {noted()}")
+        # Chromium says itself that something was refused; nothing else went wrong.
+        self.assertEqual([error for error in browser.errors() if not re.search(r"status of 40[13] ", error)], [])
 
     def test_two_jobs_over_each_other_by_keys_alone(self):
         cluster = self.cluster(workers=1, threads=1)
