@@ -71,7 +71,9 @@ class Manifests(EndToEndTest):
                     self.assertIn("--tls-cert", used)
                 else:
                     added = SCALES if (variant, name) == ("autoscale", NAMES[0]) else set()
-                    self.assertEqual(used, set(flags(pod(base, name)["containers"][0])) | added,
+                    taken = {"--cpu-slots"} if (variant, name) == ("gpu", NAMES[1]) else set()
+                    added |= {"--gpus"} if taken else set()
+                    self.assertEqual(used, set(flags(pod(base, name)["containers"][0])) - taken | added,
                                      f"{variant}: {name}: a patch hit another argument")
                 self.assertGreater(len(used), 4)
                 self.assertLessEqual(used, known, f"{variant}: {name}")
@@ -98,6 +100,21 @@ class Manifests(EndToEndTest):
                 wanted = "1" if (variant, name) == ("gpu", "lockstep-worker") else None
                 for kind in ("requests", "limits"):
                     self.assertEqual(resources[kind].get("nvidia.com/gpu"), wanted, f"{variant}: {name}")
+                given = flags(pod(documents, name)["containers"][0])
+                self.assertEqual(given.get("--gpus"), wanted, f"{variant}: {name} offers what it is given")
+                if wanted:
+                    self.assertNotIn("--cpu-slots", given)  # which would add slots on cores
+
+    def test_gpu_workers_have_shared_memory_for_nccl_within_their_limit(self):
+        variants = all_variants()
+        if "gpu" not in variants:
+            self.skipTest("neither kubectl (1.22 or newer) nor kustomize is installed")
+        spec = pod(variants["gpu"], NAMES[1])
+        mounts = {mount["mountPath"]: mount["name"] for mount in spec["containers"][0]["volumeMounts"]}
+        volume = next(volume for volume in spec["volumes"] if volume["name"] == mounts["/dev/shm"])
+        self.assertEqual(volume["emptyDir"]["medium"], "Memory")
+        gibibytes = lambda text: int(re.fullmatch(r"(\d+)Gi", text)[1])
+        self.assertLess(gibibytes(volume["emptyDir"]["sizeLimit"]), gibibytes(spec["containers"][0]["resources"]["limits"]["memory"]))
 
     def test_ports_of_containers_probes_services_and_policies_agree(self):
         for variant, documents in all_variants().items():
