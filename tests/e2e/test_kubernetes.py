@@ -70,9 +70,8 @@ class Manifests(EndToEndTest):
                 if variant == "mtls":  # gives all of them anew
                     self.assertIn("--tls-cert", used)
                 else:
-                    added = SCALES if (variant, name) == ("autoscale", NAMES[0]) else set()
+                    added = {("autoscale", NAMES[0]): SCALES, ("gpu", NAMES[1]): {"--gpus"}}.get((variant, name), set())
                     taken = {"--cpu-slots"} if (variant, name) == ("gpu", NAMES[1]) else set()
-                    added |= {"--gpus"} if taken else set()
                     self.assertEqual(used, set(flags(pod(base, name)["containers"][0])) - taken | added,
                                      f"{variant}: {name}: a patch hit another argument")
                 self.assertGreater(len(used), 4)
