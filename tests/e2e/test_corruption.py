@@ -6,7 +6,7 @@ import pathlib
 import struct
 import unittest
 
-from cluster import until
+from cluster import http_get, until
 from schedule import Schedule, spec
 
 FROZEN = "layers.0.weight"  # never changes, so that it can be found in memory
@@ -91,6 +91,8 @@ class Corruption(Schedule):
         self.assertEqual(self.device("node-2")["cordoned"], "")
         self.running_on(2)
         self.assertSays(self.cluster_.lockstep("workers").stdout, "CORDONED")
+        # What LockstepCorruption asks for (deploy/prometheus/alerts.yml).
+        self.assertIn(f'lockstep_job_restarts_total{{job="{self.job}",reason="corrupt"}} 1\n', http_get(self.cluster_.coordinator.addresses["metrics"]))
         self.cluster_.lockstep("uncordon", "node-1")
         self.running_on(3)
         self.ends_as_the_quiet_run()

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import unittest
 
+from certificates import Authority
 from cluster import BIN, REPOSITORY, EndToEndTest, Program, digits_spec, until
 from manifests import KUBERNETES, OVERLAYS, all_variants, find, flags, pod, render, renderer, yaml
 from network import NetworkCluster, why_not
@@ -69,8 +70,9 @@ class Manifests(EndToEndTest):
                 if variant == "mtls":  # gives all of them anew
                     self.assertIn("--tls-cert", used)
                 else:
-                    added = SCALES if (variant, name) == ("autoscale", NAMES[0]) else set()
-                    self.assertEqual(used, set(flags(pod(base, name)["containers"][0])) | added,
+                    added = {("autoscale", NAMES[0]): SCALES, ("gpu", NAMES[1]): {"--gpus"}}.get((variant, name), set())
+                    taken = {"--cpu-slots"} if (variant, name) == ("gpu", NAMES[1]) else set()
+                    self.assertEqual(used, set(flags(pod(base, name)["containers"][0])) - taken | added,
                                      f"{variant}: {name}: a patch hit another argument")
                 self.assertGreater(len(used), 4)
                 self.assertLessEqual(used, known, f"{variant}: {name}")
@@ -97,6 +99,21 @@ class Manifests(EndToEndTest):
                 wanted = "1" if (variant, name) == ("gpu", "lockstep-worker") else None
                 for kind in ("requests", "limits"):
                     self.assertEqual(resources[kind].get("nvidia.com/gpu"), wanted, f"{variant}: {name}")
+                given = flags(pod(documents, name)["containers"][0])
+                self.assertEqual(given.get("--gpus"), wanted, f"{variant}: {name} offers what it is given")
+                if wanted:
+                    self.assertNotIn("--cpu-slots", given)  # which would add slots on cores
+
+    def test_gpu_workers_have_shared_memory_for_nccl_within_their_limit(self):
+        variants = all_variants()
+        if "gpu" not in variants:
+            self.skipTest("neither kubectl (1.22 or newer) nor kustomize is installed")
+        spec = pod(variants["gpu"], NAMES[1])
+        mounts = {mount["mountPath"]: mount["name"] for mount in spec["containers"][0]["volumeMounts"]}
+        volume = next(volume for volume in spec["volumes"] if volume["name"] == mounts["/dev/shm"])
+        self.assertEqual(volume["emptyDir"]["medium"], "Memory")
+        gibibytes = lambda text: int(re.fullmatch(r"(\d+)Gi", text)[1])
+        self.assertLess(gibibytes(volume["emptyDir"]["sizeLimit"]), gibibytes(spec["containers"][0]["resources"]["limits"]["memory"]))
 
     def test_ports_of_containers_probes_services_and_policies_agree(self):
         for variant, documents in all_variants().items():
@@ -127,6 +144,16 @@ class Manifests(EndToEndTest):
                 egress = {(port["port"], port.get("endPort")) for rule in find(documents, "NetworkPolicy", NAMES[1])["spec"]["egress"] for port in rule["ports"]}
                 self.assertEqual(egress, {(7070, None), (low, high), (53, None)})
 
+    def test_no_two_addresses_of_a_daemon_meet_also_those_that_its_command_line_does_not_name(self):
+        for variant, documents in all_variants().items():
+            for name in NAMES:
+                said = subprocess.run([BIN / name, "--help"], text=True, capture_output=True, timeout=60).stdout
+                addresses = dict(re.findall(r"^  (--[a-z-]*listen) HOST:PORT \[(\S+)\]$", said, re.MULTILINE))
+                self.assertLessEqual({"--metrics-listen"} | ({"--listen", "--http-listen"} if name == NAMES[0] else set()), set(addresses))
+                addresses.update((flag, value) for flag, value in flags(pod(documents, name)["containers"][0]).items() if flag.endswith("listen"))
+                ports = [address.rsplit(":", 1)[1] for address in addresses.values() if address]
+                self.assertEqual(len(ports), len(set(ports)), f"{variant}: {name}: {addresses}")
+
     def test_the_prometheus_rule_is_that_of_deploy_prometheus(self):
         monitoring = KUBERNETES / "monitoring"
         printed = subprocess.run([monitoring / "generate"], text=True, capture_output=True, timeout=60)
@@ -141,7 +168,7 @@ class Manifests(EndToEndTest):
 class LockedUp(EndToEndTest):
     """The daemons as the pods would run them: their arguments, another user, no capability, a root that cannot be written."""
 
-    def start(self, name, variant, replacements):
+    def start(self, name, variant, replacements, spaces=("--mount",)):
         spec = pod(variant, name)
         container = spec["containers"][0]
         arguments = container["args"]
@@ -149,18 +176,42 @@ class LockedUp(EndToEndTest):
             arguments = [argument.replace(old, str(new)) for argument in arguments]
         self.assertFalse([argument for argument in arguments if "$(" in argument])
         user = str(spec["securityContext"]["runAsUser"])
-        box = ("mount --make-rprivate / && mount --bind $0 $0 && mount -o remount,bind,ro / && "
+        box = (("ip link set lo up && " if "--net" in spaces else "") + "mount --make-rprivate / && mount --bind $0 $0 && mount -o remount,bind,ro / && "
                "exec setpriv --reuid $1 --regid $1 --clear-groups --bounding-set=-all --inh-caps=-all --no-new-privs \"${@:2}\"")
-        program = Program(name, arguments, self.folder, before=["unshare", "--mount", "bash", "-c", box, str(self.folder), user])
+        program = Program(name, arguments, self.folder, before=["unshare", *spaces, "bash", "-c", box, str(self.folder), user])
         self.addCleanup(program.close)
         self.addCleanup(lambda: self._bad() > self._bad_before and print(program.text()))
         return program
 
-    def test_the_manifests_command_lines_train_and_end_at_sigterm(self):
+    def need(self, *spaces):
         if yaml is None:
             self.skipTest("PyYAML (package python3-yaml) is not installed")
-        if os.geteuid() != 0 or not shutil.which("setpriv") or subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode != 0:
-            self.skipTest("a mount namespace of its own is not allowed here")
+        if os.geteuid() != 0 or not shutil.which("setpriv") or subprocess.run(["unshare", *spaces, "true"], capture_output=True).returncode != 0:
+            self.skipTest(f"namespaces of its own ({' '.join(spaces)}) are not allowed here")
+
+    def test_with_certificates_the_coordinator_starts_on_the_ports_of_its_manifest(self):
+        spaces = ("--mount", "--net")
+        self.need(*spaces)
+        variants = all_variants()
+        if "mtls" not in variants or not shutil.which("openssl") or not shutil.which("ip"):
+            self.skipTest("kubectl (1.22 or newer) or kustomize, openssl and ip are needed")
+        user = pod(variants["mtls"], NAMES[0])["securityContext"]["runAsUser"]
+        os.chmod(self.folder, 0o755)
+        for volume in ("state", "shared", "tls"):
+            (self.folder / volume).mkdir()
+            os.chown(self.folder / volume, user, user)
+        authority = Authority(self.folder / "authority")
+        issued = authority.issue("lockstep-coordinator", "DNS:lockstep-coordinator")
+        for file, name in ((issued[0], "tls.crt"), (issued[1], "tls.key"), (authority.certificate, "ca.crt")):
+            shutil.copy(file, self.folder / "tls" / name)
+            os.chown(self.folder / "tls" / name, user, user)
+        coordinator = self.start(NAMES[0], variants["mtls"], {
+            "/shared": self.folder / "shared", "/var/lib/lockstep": self.folder / "state", "/tls/": f"{self.folder}/tls/"}, spaces)
+        self.assertEqual(coordinator.addresses["grpc"], "0.0.0.0:7070")
+        self.assertEqual(coordinator.stop(), 0)
+
+    def test_the_manifests_command_lines_train_and_end_at_sigterm(self):
+        self.need("--mount")
         variant = all_variants()["base"]
         user = pod(variant, NAMES[0])["securityContext"]["runAsUser"]
         os.chmod(self.folder, 0o755)

@@ -1,17 +1,19 @@
 """docs/operate.md: a store that is backed up and restored as it says, while the coordinator works; its commands have the flags that it names."""
 
+import pathlib
 import re
 import shutil
 import subprocess
 import unittest
 
 from cluster import BIN, REPOSITORY, EndToEndTest, digits_spec
+from secure_cluster import SecureCluster
 
 
 class Backup(EndToEndTest):
-    def back_up(self, cluster):
+    def back_up(self, cluster, name="state.db"):
         """As docs/operate.md says; Python's sqlite3 does the same where there is no program of that name."""
-        source, copy = cluster.folder / "coordinator" / "state.db", self.folder / "state.db"
+        source, copy = cluster.folder / "coordinator" / name, self.folder / name
         if shutil.which("sqlite3"):
             done = subprocess.run(["sqlite3", source, f".backup '{copy}'"], text=True, capture_output=True, timeout=60)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
@@ -51,6 +53,39 @@ class Backup(EndToEndTest):
         ended = cluster.wait_for(running, "SUCCEEDED")
         quiet = cluster.run_to_end({**long, "name": "quiet"})
         self.assertEqual(ended["modelSha256"], quiet["modelSha256"], "the weights of a run that was not disturbed")
+
+    def test_tokens_and_the_audit_log_come_back_with_their_files(self):
+        cluster = SecureCluster(tls=False)
+        self.addCleanup(cluster.close)
+        self.addCleanup(lambda: self._bad() > self._bad_before and print(cluster.all_logs()))
+        cluster.start()
+        kept = self.folder / "admin.token"  # whoever has the first token keeps it elsewhere
+        shutil.copy(cluster.admin_token, kept)
+        before = self.folder / "before.token"
+        before.write_text(cluster.token("submitter", "before") + "\n")
+        copies = [self.back_up(cluster, "state.db"), self.back_up(cluster, "auth.db")]
+        copies.append(pathlib.Path(shutil.copy(cluster.folder / "coordinator" / "audit.log", self.folder)))
+        noted = cluster.lockstep("auditlog", "verify", copies[-1]).stdout.split()[-1]
+        later = self.folder / "later.token"
+        later.write_text(cluster.token("submitter", "later") + "\n")
+        cluster.lockstep("token", "revoke", "before")
+        self.assertSays(cluster.lockstep("--token-file", before, "jobs", expect=None).stderr, "token")
+
+        cluster.kill_coordinator()
+        shutil.rmtree(cluster.folder / "coordinator")
+        (cluster.folder / "coordinator").mkdir()
+        for copy in copies:
+            shutil.copy(copy, cluster.folder / "coordinator")
+        cluster.start_coordinator()
+
+        self.assertFalse(cluster.admin_token.exists(), "there are tokens: no first one is made")
+        shutil.copy(kept, cluster.admin_token)
+        cluster.lockstep("--token-file", before, "jobs")  # its revocation was not in the backup
+        self.assertSays(cluster.lockstep("--token-file", later, "jobs", expect=None).stderr, "token")
+        cluster.lockstep("token", "revoke", "before")
+        self.assertSays(cluster.lockstep("--token-file", before, "jobs", expect=None).stderr, "token")
+        cluster.lockstep("auditlog", "verify", cluster.folder / "coordinator" / "audit.log", "--noted", noted)
+        self.assertIn("RevokeToken", (cluster.folder / "coordinator" / "audit.log").read_text())
 
 
 class Document(unittest.TestCase):

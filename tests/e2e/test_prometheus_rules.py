@@ -30,6 +30,13 @@ class Rules(EndToEndTest):
             self.assertRegex(tests, rf"alertname: {alert}\n +exp_alerts:", f"{alert} is never seen to fire")
             self.assertRegex(tests, rf"alertname: {alert} }}", f"{alert} is never seen to stay silent")
 
+    def test_the_runbooks_query_of_dcgm_is_the_one_that_is_tested(self):
+        documented = re.findall(r"^    (.*DCGM_FI_.*)$", (REPOSITORY / "docs" / "operate.md").read_text(), re.MULTILINE)
+        self.assertEqual(len(documented), 1)
+        self.assertIn(f"      - expr: {documented[0]}\n", (PROMETHEUS / "alerts_test.yml").read_text())
+        (metric,) = metrics_in(documented[0])
+        self.assertLessEqual({"uuid", "job", "rank"}, declared()[metric][1])
+
     def test_every_metric_of_the_rules_is_declared(self):
         queried = metrics_in("".join(path.read_text() for path in RULES))
         self.assertGreater(len(queried), 20)
