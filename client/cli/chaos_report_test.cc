@@ -69,7 +69,7 @@ TEST_F(ChaosReportTest, WhatIsNotKnownIsNoZero) {
   const std::vector<std::string> lines = Lines();
   EXPECT_EQ(lines[1], "kill     w1      0.0 s     500 ms        -          -           -          -");
   EXPECT_EQ(lines[2], "median                     500 ms        -          -");
-  EXPECT_EQ(lines[4], "sum                                                          -          -");
+  EXPECT_EQ(lines[4], "sum                                                             -          -");
   const std::string json = ProtoJson(report_, true);
   EXPECT_THAT(json, HasSubstr("\"detectionMedianSeconds\":0.5"));
   EXPECT_THAT(json, Not(HasSubstr("regroup")));

@@ -1,7 +1,6 @@
 #include "client/cli/chaos_timeline.h"
 
 #include <algorithm>
-#include <limits>
 
 namespace lockstep {
 namespace {
@@ -35,8 +34,8 @@ ChaosTimeline::Found ChaosTimeline::Find(absl::Time fault) const {
   Found found;
   int64_t generation = 0, resumed = 0;
   int64_t step = 0;      // before the notice
-  int64_t furthest = 0;  // before it went on
-  int64_t lowest = std::numeric_limits<int64_t>::max();
+  int64_t furthest = 0;  // so far
+  int64_t lost = 0;
   bool stopped = false;
   for (const Moment& moment : moments_) {
     const bool runs = moment.state == v1::JOB_STATE_RUNNING || moment.state == v1::JOB_STATE_SUCCEEDED;
@@ -61,14 +60,13 @@ ChaosTimeline::Found ChaosTimeline::Find(absl::Time fault) const {
       break;  // the next disturbance
     }
     // Only another generation does steps again: what is shown after a restart of the coordinator may be old.
-    if (moment.generation > generation) lowest = std::min(lowest, moment.step);
-    if (!found.going) {
-      furthest = std::max(furthest, moment.step);
-    } else if (lowest < furthest || moment.step > furthest || moment.state == v1::JOB_STATE_SUCCEEDED) {
-      // Until then the progress shown may be that of before.
-      found.lost_steps = furthest - std::min(lowest, furthest);
-      if (moment.step > furthest) break;
-    }
+    if (moment.generation > generation) lost = std::max(lost, furthest - moment.step);
+    const bool is_new = moment.step > furthest;
+    furthest = std::max(furthest, moment.step);
+    if (!found.going) continue;
+    // Until then the progress shown may be that of before.
+    if (is_new || lost > 0 || moment.state == v1::JOB_STATE_SUCCEEDED) found.lost_steps = lost;
+    if (is_new) break;
   }
   return found;
 }
