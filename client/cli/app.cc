@@ -51,7 +51,9 @@ Node AddCommand(CLI::App* parent, std::unique_ptr<Command> command) {
   Node node;
   node.app = parent->add_subcommand(command->name(), command->summary());
   node.app->fallthrough();
-  node.app->footer("\nExamples:\n  " + absl::StrJoin(absl::StrSplit(command->examples(), '\n'), "\n  "));
+  const std::string notes = command->notes();
+  node.app->footer("\nExamples:\n  " + absl::StrJoin(absl::StrSplit(command->examples(), '\n'), "\n  ") +
+                   (notes.empty() ? "" : "\n\n" + notes));
   Flags flags(node.app);
   command->Declare(&flags);
   auto children = command->Children();

@@ -18,7 +18,8 @@ class Command {
   virtual ~Command() = default;
   virtual std::string name() const = 0;
   virtual std::string summary() const = 0;
-  virtual std::string examples() const = 0;  // lines that begin with "lockstep <name>"
+  virtual std::string examples() const = 0;         // lines that begin with "lockstep <name>"
+  virtual std::string notes() const { return ""; }  // on what it prints; lines of --help, below the examples
   virtual void Declare(Flags*) {}
   // A command with children runs itself when none of them is named.
   virtual std::vector<std::unique_ptr<Command>> Children() { return {}; }

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "client/cli/chaos_report.h"
 #include "client/cli/chaos_timeline.h"
 #include "client/cli/commands.h"
 #include "client/cli/exit_codes.h"
@@ -105,7 +106,16 @@ class ChaosCommand : public JobCommand {
   std::string examples() const override {
     return "lockstep chaos digits --plan plan.yaml\n"
            "lockstep chaos digits --kill-mtbf 30s --for 5m --seed 1\n"
-           "lockstep chaos digits --plan plan.yaml -o json     for scripts";
+           "lockstep chaos digits --plan plan.yaml -o json     for scripts; times in seconds";
+  }
+  std::string notes() const override {
+    return "What it prints, by what this client heard and when:\n"
+           "  DETECTION   from the fault until the coordinator says that the job has changed\n"
+           "  REGROUP     from then until it runs on: each member of the next generation has done a step\n"
+           "  NEXT STEP   from the fault until then: both together\n"
+           "  LOST STEPS  whole steps done again, as far as the job's progress shows\n"
+           "  LOST TIME   LOST STEPS times the slowest rank's time for a step before the fault\n"
+           "  -           not known: it did not happen, or nobody said";
   }
   void Declare(Flags* flags) override {
     JobCommand::Declare(flags);
@@ -143,7 +153,8 @@ class ChaosCommand : public JobCommand {
     if (timeline.last().id().empty() && !absl::IsCancelled(watched)) RETURN_IF_ERROR(watched);
     RETURN_IF_ERROR(done);
     session->err() << StateLine(timeline.last(), session->err_style()) << std::endl;
-    session->Print(report, Table(report));
+    AddTotals(&report);
+    session->Print(report, ChaosTable(report));
     if (was_interrupted) return kExitNotFinished;
     return IsFinal(timeline.last().state()) ? ExitCodeOf(timeline.last().state()) : kExitSucceeded;
   }
@@ -168,31 +179,35 @@ class ChaosCommand : public JobCommand {
     const absl::Time start = absl::Now();
     std::mt19937_64 random(seed_);
     AddedWorkers added;
-    std::vector<absl::Time> times;
+    std::vector<absl::Time> done;
     for (const v1::PlannedFault& planned : plan.faults()) {
       if (!SleepUntil(start + FromProto(planned.at()), over, stop)) break;
       v1::FaultOutcome* outcome = report->add_faults();
       *outcome->mutable_planned() = planned;
-      times.push_back(absl::Now());
+      const absl::Time now = absl::Now();
       const absl::Status status = Inject(session, timeline, &random, &added, outcome->mutable_planned());
-      session->err() << absl::FormatTime("%H:%M:%E3S ", times.back(), absl::UTCTimeZone())
-                     << Kind(planned.fault())
+      session->err() << absl::FormatTime("%H:%M:%E3S ", now, absl::UTCTimeZone()) << Kind(planned.fault())
                      << (outcome->planned().worker().empty() ? ""
                                                              : " " + Printable(outcome->planned().worker()))
                      << (status.ok() ? "" : ": " + std::string(status.message())) << std::endl;
       // A daemon that allows no chaos, or a name that is nobody's, will not change its mind.
       if (report->faults_size() == 1) RETURN_IF_ERROR(status);
-      outcome->set_problem(std::string(status.message()));
+      if (status.ok()) {
+        done.push_back(now);
+      } else {
+        outcome->set_problem(status.message().empty() ? status.ToString() : std::string(status.message()));
+      }
     }
-    if (!times.empty()) {
-      const absl::Time give_up = times.back() + patience_;
-      while (!over && absl::Now() < give_up && !timeline.OutcomeOf(times.back()).has_next_step()) {
+    if (!done.empty()) {
+      const absl::Time give_up = done.back() + patience_;
+      while (!over && absl::Now() < give_up && !timeline.OutcomeOf(done.back()).has_lost_steps()) {
         if (!stop.SleepFor(kLook)) break;
       }
     }
-    for (size_t i = 0; i < times.size(); ++i) {
-      v1::FaultOutcome* outcome = report->mutable_faults(static_cast<int>(i));
-      if (outcome->problem().empty()) outcome->MergeFrom(timeline.OutcomeOf(times[i]));
+    const std::vector<v1::FaultOutcome> outcomes = timeline.OutcomesOf(done);
+    int next = 0;
+    for (v1::FaultOutcome& outcome : *report->mutable_faults()) {
+      if (outcome.problem().empty()) outcome.MergeFrom(outcomes[next++]);
     }
     return absl::OkStatus();
   }
@@ -230,24 +245,6 @@ class ChaosCommand : public JobCommand {
     }
     fault.set_worker(planned->worker());
     return session->client().InjectFault(fault);
-  }
-
-  static std::string Table(const v1::ChaosReport& report) {
-    std::vector<std::vector<std::string>> rows = {
-        {"FAULT", "WORKER", "AT", "NOTICED", "NEXT STEP", "STEPS REDONE"}};
-    const auto milliseconds = [](const google::protobuf::Duration& duration) {
-      return absl::StrCat(CountText(absl::ToInt64Milliseconds(FromProto(duration))), " ms");
-    };
-    for (const v1::FaultOutcome& fault : report.faults()) {
-      rows.push_back({Kind(fault.planned().fault()), Printable(fault.planned().worker()),
-                      DurationText(FromProto(fault.planned().at())),
-                      !fault.problem().empty() ? "not done"
-                      : fault.has_noticed()    ? milliseconds(fault.noticed())
-                                               : "-",
-                      fault.has_next_step() ? milliseconds(fault.next_step()) : "-",
-                      fault.has_next_step() ? CountText(fault.steps_redone()) : "-"});
-    }
-    return TableText(rows, {false, false, true, true, true, true});
   }
 
   std::string plan_file_;

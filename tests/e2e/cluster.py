@@ -228,11 +228,12 @@ class Cluster:
     def kill_coordinator(self):
         self.coordinator.kill()
 
-    def start_worker(self, name, slots=1, wait_ready=True):
+    def start_worker(self, name, slots=1, wait_ready=True, chaos=True):
+        """`chaos`: may be told to fail, where the cluster allows it."""
         program = Program("lockstep-worker", [
             "--coordinator", self.address, "--name", name, "--gpus", "none", "--cpu-slots", slots,
-            "--data-dir", self.folder / name, "--metrics-listen", "127.0.0.1:0", *self._threads, *self._chaos],
-            self.folder, wait_ready, self._user)
+            "--data-dir", self.folder / name, "--metrics-listen", "127.0.0.1:0", *self._threads,
+            *(self._chaos if chaos else [])], self.folder, wait_ready, self._user)
         self.workers[name] = program
         return program
 

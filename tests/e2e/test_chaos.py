@@ -1,5 +1,8 @@
 """`lockstep chaos`: every kind of fault, done by the real daemons to themselves; the weights stay those of the quiet run."""
 
+import os
+import signal
+import statistics
 import threading
 import unittest
 
@@ -20,6 +23,11 @@ class Chaos(Schedule):
     def run_plan(self, text):
         return self.cluster_.json("chaos", self.job, "--plan", self.plan(text))
 
+    def was_got_over(self, fault):
+        for value in ("detectionSeconds", "regroupSeconds", "nextStepSeconds"):
+            self.assertIn(value, fault, fault)
+        self.assertAlmostEqual(fault["detectionSeconds"] + fault["regroupSeconds"], fault["nextStepSeconds"])
+
     def test_a_plan_of_faults_to_workers(self):
         self.begin_with_chaos()
         report = self.run_plan(
@@ -34,9 +42,16 @@ class Chaos(Schedule):
             self.assertEqual(fault.get("problem", ""), "")
         killed, _, corrupt, added = faults
         for fault in (killed, corrupt, added):
-            self.assertIn("noticed", fault, fault)
-            self.assertIn("nextStep", fault, fault)
-            self.assertEqual(int(fault.get("stepsRedone", 0)), 0, fault)
+            self.was_got_over(fault)
+            self.assertEqual(int(fault["lostSteps"]), 0, fault)
+            self.assertEqual(fault["lostSeconds"], 0, fault)
+        totals = report["totals"]
+        self.assertEqual(totals["faults"], 4)
+        for value in ("detection", "regroup", "nextStep"):
+            known = [fault[value + "Seconds"] for fault in faults if value + "Seconds" in fault]
+            self.assertEqual(totals[value + "MedianSeconds"], statistics.median(known))
+            self.assertEqual(totals[value + "LongestSeconds"], max(known))
+        self.assertEqual(totals["lostSeconds"], sum(fault.get("lostSeconds", 0) for fault in faults))
         self.assertTrue(added["planned"]["worker"].startswith("chaos-"))
         self.assertSays(self.cluster_.logs(self.job), "chaos: weight", "as ordered")
         self.ends_as_the_quiet_run()
@@ -50,11 +65,35 @@ class Chaos(Schedule):
             "  - {at: 0s, fault: cut, worker: node-1, duration: 3s}\n"
             "  - {at: 5s, fault: drain, worker: node-2}\n")
         cut, drained = report["faults"]
-        self.assertGreater(float(cut["noticed"].rstrip("s")), 1)  # the worker's timeout is 2 s
-        self.assertIn("nextStep", cut)
-        self.assertIn("nextStep", drained)
+        self.assertGreater(cut["detectionSeconds"], 1)  # the worker's timeout is 2 s
+        self.was_got_over(cut)
+        self.was_got_over(drained)
         until(lambda: not self.cluster_.workers["node-2"].alive(), "the drained worker to end")
         self.ends_as_the_quiet_run()
+
+    def test_an_agent_that_kills_itself_takes_its_trainers_along(self):
+        self.begin_with_chaos()
+        agent, trainers = self.cluster_.workers["node-1"], self.cluster_.trainers("node-1")
+        self.assertEqual(len(trainers), 1)
+        report = self.run_plan("faults: [{at: 0s, fault: kill_worker, worker: node-1}]")
+        killed, = report["faults"]
+        self.assertEqual(killed.get("problem", ""), "")
+        self.was_got_over(killed)
+        until(lambda: not agent.alive(), "the agent to die")
+        self.assertEqual(agent.process.returncode, -signal.SIGKILL)
+        until(lambda: not os.path.exists(f"/proc/{trainers[0]}"), "its trainer to die with it")
+        self.assertNotIn("node-1", [member["worker"] for member in self.now()["members"]])
+        self.ends_as_the_quiet_run()
+
+    def test_a_table_of_each_fault_and_of_all(self):
+        self.begin_with_chaos(maximum=2)
+        table = self.cluster_.lockstep("chaos", self.job, "--plan", self.plan("faults: [{at: 0s, fault: kill, worker: node-1}]")).stdout
+        head, killed, median, longest, total = [line.split() for line in table.splitlines()]
+        self.assertEqual(" ".join(head), "FAULT WORKER AT DETECTION REGROUP NEXT STEP LOST STEPS LOST TIME")
+        self.assertEqual(killed[:2], ["kill", "node-1"])
+        for row, name in ((median, "median"), (longest, "longest")):
+            self.assertEqual(row, [name, *killed[4:10]])  # of one fault: its detection, regroup and next step
+        self.assertEqual(total, ["sum", "0", "0", "ms"])
 
     def test_the_coordinator_kills_itself(self):
         self.begin_with_chaos(maximum=2)
@@ -78,6 +117,22 @@ class Chaos(Schedule):
 
 
 class NotAllowed(Schedule):
+    def test_an_agent_that_was_started_without_the_flag_is_left_alone(self):
+        self.cluster_ = self.cluster(threads=1, workers=0, allow_chaos=True)
+        quiet = self.cluster_.start_worker("quiet", chaos=False)
+        self.job = self.cluster_.submit(spec({"min": 1, "max": 1}))
+        self.cluster_.wait_step(self.job, 50)
+        trainers = self.cluster_.trainers("quiet")
+        for fault in ("kill", "kill_worker", "drain"):
+            plan = self.cluster_.folder / "plan.yaml"
+            plan.write_text(f"faults: [{{at: 0s, fault: {fault}, worker: quiet}}]\n")
+            refused = self.cluster_.lockstep("chaos", self.job, "--plan", plan, expect=None)
+            self.assertSays(refused.stderr, "worker quiet was started without --allow-chaos")
+        self.cluster_.wait_step(self.job, int(self.now()["progress"]["step"]) + 50)
+        self.assertTrue(quiet.alive())
+        self.assertEqual(self.cluster_.trainers("quiet"), trainers)
+        self.assertEqual(self.now()["generation"], "1")
+
     def test_without_the_flag_nothing_happens(self):
         cluster = self.cluster(threads=1, workers=1)
         self.cluster_ = cluster
