@@ -1,5 +1,6 @@
 """Trainers and nodes die, hang and are cut off: the others go on, and the weights are those of the quiet run."""
 
+import contextlib
 import os
 import signal
 import time
@@ -8,6 +9,21 @@ import unittest
 from cluster import until
 from network import NetworkCluster, why_not
 from schedule import Quiet, Schedule, spec
+
+
+@contextlib.contextmanager
+def stopped_for(seconds, pids):
+    """Stops these processes for so long by the clock, however soon the body is through. Those that were killed meanwhile stay dead."""
+    end = time.monotonic() + seconds
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+        time.sleep(max(0, end - time.monotonic()))
+    finally:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
 
 class Deaths(Schedule):
@@ -99,6 +115,35 @@ class Hang(Schedule):
             for pid in pids:
                 os.kill(pid, signal.SIGCONT)
         self.running_on(2)
+        self.ends_as_the_quiet_run()
+        self.no_checkpoint_was_read()
+
+    def test_a_trainer_stopped_for_ten_seconds_is_killed_after_the_default_silence(self):
+        self.begin(workers=2)
+        self.running_on(2)
+        survivor, stopped = self.cluster_.trainers("node-0"), self.cluster_.trainers("node-1")
+        with stopped_for(10, stopped):
+            until(lambda: int(self.now()["generation"]) > 1, "the next generation")
+            self.assertSays(self.cluster_.coordinator.text(), "no sign of life for 5s", "workers.silence")
+            self.running_on(2)
+            self.assertEqual(self.cluster_.trainers("node-0"), survivor, "the survivor did not keep its process")
+            self.assertNotEqual(self.cluster_.trainers("node-1"), stopped)
+        self.ends_as_the_quiet_run()
+        self.no_checkpoint_was_read()
+
+    def test_the_others_go_on_without_a_node_stopped_for_ten_seconds_and_it_comes_back(self):
+        # A job that loses a second node waits below its minimum for the stopped one, so that it cannot end before that comes back, however fast
+        # this machine is.
+        self.begin(workers=3, minimum=2)
+        self.running_on(3)
+        survivor = self.cluster_.trainers("node-0")
+        with stopped_for(10, [self.cluster_.workers["node-2"].pid, *self.cluster_.trainers("node-2")]):
+            self.running_on(2)
+            self.cluster_.workers["node-1"].kill()
+            self.cluster_.wait_for(self.job, "RECOVERING")
+        self.running_on(2)
+        self.assertEqual(self.cluster_.trainers("node-0"), survivor, "the survivor did not keep its process")
+        self.assertEqual({member["worker"] for member in self.now()["members"]}, {"node-0", "node-2"})
         self.ends_as_the_quiet_run()
         self.no_checkpoint_was_read()
 
