@@ -1,6 +1,8 @@
 """Trainers and nodes die, hang and are cut off: the others go on, and the weights are those of the quiet run."""
 
+import contextlib
 import os
+import pathlib
 import signal
 import time
 import unittest
@@ -8,6 +10,30 @@ import unittest
 from cluster import until
 from network import NetworkCluster, why_not
 from schedule import Quiet, Schedule, spec
+
+
+@contextlib.contextmanager
+def stopped_for(seconds, pids):
+    """Stops these processes for so long by the clock, however soon the body is through. Those that were killed meanwhile stay dead."""
+    end = time.monotonic() + seconds
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+        time.sleep(max(0, end - time.monotonic()))
+    finally:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+def ended(pid):
+    """Whether no thread of the process runs any more, also if nobody has reaped it yet."""
+    folder = pathlib.Path(f"/proc/{pid}")
+    try:
+        return os.listdir(folder / "task") == [str(pid)] and (folder / "stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 class Deaths(Schedule):
@@ -101,6 +127,83 @@ class Hang(Schedule):
         self.running_on(2)
         self.ends_as_the_quiet_run()
         self.no_checkpoint_was_read()
+
+    def test_a_trainer_stopped_for_ten_seconds_is_killed_after_the_default_silence(self):
+        self.begin(workers=2)
+        self.running_on(2)
+        survivor, stopped = self.cluster_.trainers("node-0"), self.cluster_.trainers("node-1")
+        with stopped_for(10, stopped):
+            until(lambda: int(self.now()["generation"]) > 1, "the next generation")
+            self.assertSays(self.cluster_.coordinator.text(), "no sign of life for 5s", "workers.silence")
+            self.running_on(2)
+            self.assertEqual(self.cluster_.trainers("node-0"), survivor, "the survivor did not keep its process")
+            self.assertNotEqual(self.cluster_.trainers("node-1"), stopped)
+        self.ends_as_the_quiet_run()
+        self.no_checkpoint_was_read()
+
+    def test_the_others_go_on_without_a_node_stopped_for_ten_seconds_and_it_comes_back(self):
+        # A job that loses a second node waits below its minimum for the stopped one, so that it cannot end before that comes back, however fast
+        # this machine is.
+        self.begin(workers=3, minimum=2)
+        self.running_on(3)
+        survivor = self.cluster_.trainers("node-0")
+        with stopped_for(10, [self.cluster_.workers["node-2"].pid, *self.cluster_.trainers("node-2")]):
+            self.running_on(2)
+            self.cluster_.workers["node-1"].kill()
+            self.cluster_.wait_for(self.job, "RECOVERING")
+        self.running_on(2)
+        self.assertEqual(self.cluster_.trainers("node-0"), survivor, "the survivor did not keep its process")
+        self.assertEqual({member["worker"] for member in self.now()["members"]}, {"node-0", "node-2"})
+        self.ends_as_the_quiet_run()
+        self.no_checkpoint_was_read()
+
+
+class Everything(Schedule):
+    """Coordinator, agents and trainers die in the same moment, and are started again on the same folders."""
+
+    def killed_at(self, checkpoints):
+        """Kills everything once the job has so many checkpoints; the folders of those that are there then, newest first."""
+        self.begin(workers=2)
+        self.running_on(2)
+        listed = until(lambda: len(found := self.cluster_.checkpoints(self.job)) >= checkpoints and found, f"{checkpoints} checkpoints")
+        self.now()
+        daemons = [self.cluster_.coordinator, *self.cluster_.workers.values()]
+        trainers = [pid for worker in self.cluster_.workers for pid in self.cluster_.trainers(worker)]
+        self.assertEqual(len(trainers), 2)
+        # Stopped first, so that none of them sees another die.
+        for how in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in [*trainers, *(daemon.pid for daemon in daemons)]:
+                os.kill(pid, how)
+        for daemon in daemons:
+            daemon.close()
+        until(lambda: all(map(ended, trainers)), "the trainers to be gone")
+        return sorted(pathlib.Path(listed[0]["path"]).parent.glob("step-*"), reverse=True)
+
+    def start_again(self):
+        self.cluster_.start_coordinator()
+        for worker in list(self.cluster_.workers):
+            self.cluster_.start_worker(worker)
+        self.running_on(2)
+
+    def test_goes_on_from_the_newest_checkpoint(self):
+        newest = self.killed_at(checkpoints=1)[0]
+        self.start_again()
+        self.ends_as_the_quiet_run()
+        self.assertRegex(self.cluster_.logs(self.job), rf"starts from \S*/{newest.name}\b")
+
+    def test_goes_on_from_the_checkpoint_before_a_damaged_one(self):
+        newest, previous = self.killed_at(checkpoints=2)[:2]
+        weights = newest / "model.safetensors"
+        content = bytearray(weights.read_bytes())
+        content[-5] ^= 0x10
+        weights.write_bytes(content)
+        self.start_again()
+        self.ends_as_the_quiet_run()
+        logs = self.cluster_.logs(self.job)
+        self.assertRegex(logs, rf"starts from \S*/{previous.name}\b")
+        self.assertNotRegex(logs, rf"starts from \S*/{newest.name}\b")
+        self.assertSays(self.cluster_.coordinator.text(), newest.name, "checksum")
+        self.cluster_.lockstep("checkpoint", "verify", self.job)
 
 
 class Network(Schedule):
