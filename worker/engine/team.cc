@@ -50,8 +50,8 @@ void Member::Barrier() const {
 
 void Team::Run(absl::FunctionRef<void(const Member&)> work) {
   Member member;
+  if (size_ == 1 || alone_) return work(member);
   member.count = size_;
-  if (size_ == 1) return work(member);
   member.team = this;
   work_ = &work;
   runs_.fetch_add(1, std::memory_order_acq_rel);

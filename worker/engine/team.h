@@ -52,6 +52,9 @@ class Team {
   Team& operator=(const Team&) = delete;
 
   int size() const { return size_; }
+  // From now on Run calls `work` on the calling thread alone, the others sleep on: for steps so short that
+  // barriers cost more than a second thread brings.
+  void SetAlone(bool alone) { alone_ = alone; }
   // Returns when all members have returned from `work`, which allocates nothing on its way.
   void Run(absl::FunctionRef<void(const Member&)> work);
 
@@ -62,6 +65,7 @@ class Team {
   void Barrier();
 
   const int size_;
+  bool alone_ = false;
   const absl::FunctionRef<void(const Member&)>* work_ = nullptr;
   std::atomic<uint32_t> runs_{0};      // raised to start a run
   std::atomic<uint32_t> arrived_{0};   // members at the barrier

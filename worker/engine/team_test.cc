@@ -26,6 +26,22 @@ TEST(Team, ShareIsMissedOrTakenTwice) {
   }
 }
 
+TEST(Team, AloneTheCallerTakesAllTheOthersShares) {
+  Team team(3);
+  for (const bool alone : {false, true, false, true}) {
+    team.SetAlone(alone);
+    std::vector<int> taken(100, 0), members(3, 0);
+    team.Run([&](const Member& member) {
+      ++members[member.index];
+      const Range share = member.Share(100);
+      for (int64_t i = share.begin; i < share.end; ++i) ++taken[i];
+      member.Barrier();
+    });
+    EXPECT_EQ(taken, std::vector<int>(100, 1));
+    EXPECT_EQ(members, alone ? (std::vector<int>{1, 0, 0}) : (std::vector<int>{1, 1, 1}));
+  }
+}
+
 TEST(Team, MemberPassesTheBarrierBeforeTheOthersArrive) {
   Team team(3);
   std::vector<int> step(3, 0);
