@@ -1,6 +1,11 @@
 // What a checkpoint and a newcomer cost the steps of a job with a large state.
 //
-//   large_state_bench [HIDDEN [STEPS [BATCH]]]   default 7000 44 64: an MLP of 50 million parameters, AdamW
+//   large_state_bench [HIDDEN [STEPS [BATCH [join|join-warm]]]]   default 7000 44 64: an MLP of 50 million
+//                                                                 parameters, AdamW
+//
+// join: only the second of the two jobs. join-warm: the same, with 2 GB touched and given back just before
+// the newcomer is ordered: a virtual machine whose kernel returns free pages to its host (page reporting)
+// takes them back at a fraction of memory's speed, and that time is the machine's.
 //
 // One rank trains STEPS steps with a checkpoint at each twentieth; then, in a second job, another rank joins
 // in the middle. Times are between the reports of two steps, on ranks that are threads of this process.
@@ -18,6 +23,7 @@
 #include "common/data/dataset.h"
 #include "common/spec/spec.h"
 #include "spdlog/spdlog.h"
+#include "worker/engine/zeroed_floats.h"
 #include "worker/trainer/in_process_job.h"
 
 namespace lockstep {
@@ -91,7 +97,15 @@ void Checkpoints(const std::string& directory, int hidden, int steps, int batch)
   printf("%-64s %9.2f ms\n", "of it, waiting for the copy (median)", Median(waits));
 }
 
-void Join(const std::string& directory, int hidden, int steps, int batch) {
+// The kernel keeps what a process gives back for a second or two before it reports it to the host.
+void WarmPages() {
+  engine::ZeroedFloats pages(int64_t{512} << 20);
+  const auto begin = Clock::now();
+  engine::TakeMemory(pages.span());
+  printf("%-64s %9.2f GB/s\n", "fresh pages, 2 GB", 2.147e3 / Milliseconds(Clock::now() - begin));
+}
+
+void Join(const std::string& directory, int hidden, int steps, int batch, bool warm) {
   InProcessJob job(Job(directory, hidden, steps, batch, 1000000));
   std::vector<Report> reports;
   std::thread grower;
@@ -102,6 +116,7 @@ void Join(const std::string& directory, int hidden, int steps, int batch) {
       reports.push_back({message.times().steps(), Clock::now(), 0});
       if (message.times().steps() >= steps / 3 && !grower.joinable()) {
         grower = std::thread([&] {
+          if (warm) WarmPages();
           ordered = Clock::now();
           job.StartGeneration(2);
         });
@@ -133,10 +148,12 @@ void Join(const std::string& directory, int hidden, int steps, int batch) {
 int main(int argc, char** argv) {
   const int hidden = argc > 1 ? std::atoi(argv[1]) : 7000, steps = argc > 2 ? std::atoi(argv[2]) : 44;
   const int batch = argc > 3 ? std::atoi(argv[3]) : 64;
-  spdlog::set_level(spdlog::level::warn);
+  const std::string what = argc > 4 ? argv[4] : "";
+  const bool only_join = what == "join" || what == "join-warm";
+  if (!only_join) spdlog::set_level(spdlog::level::warn);
   char name[] = "/tmp/large-state-XXXXXX";
   const std::string directory = mkdtemp(name);
-  lockstep::Checkpoints(directory + "/checkpoints", hidden, steps, batch);
-  lockstep::Join(directory + "/join", hidden, steps, batch);
+  if (!only_join) lockstep::Checkpoints(directory + "/checkpoints", hidden, steps, batch);
+  lockstep::Join(directory + "/join", hidden, steps, batch, what == "join-warm");
   std::filesystem::remove_all(directory);
 }

@@ -171,7 +171,7 @@ class GraphExecutor final : public MovableExecutor {
 
   void Bind(const ExecutorOptions& options) {
     memory_ = ZeroedFloats(plan_.floats());  // zeros: rows nobody has filled yet compute something finite
-    memory_.Touch();
+    TakeMemory(memory_.span());
     const auto at = [&](int buffer) { return buffer < 0 ? nullptr : memory_.data() + plan_.offset(buffer); };
     const int64_t predictions = capacity_ * model_->positions();
     input_ = at(plan_.value(graph_.input));

@@ -15,6 +15,17 @@
 
 namespace lockstep::engine {
 
+// Takes the memory of these floats now, not when they are first written; what they hold stays.
+inline void TakeMemory(std::span<float> floats) {
+  constexpr uintptr_t kSmallestPage = 4096;
+  if (floats.empty()) return;
+  const auto begin = reinterpret_cast<uintptr_t>(floats.data()) / kSmallestPage * kSmallestPage;
+  const auto end = reinterpret_cast<uintptr_t>(floats.data() + floats.size());
+  if (madvise(reinterpret_cast<void*>(begin), end - begin, MADV_POPULATE_WRITE) == 0) return;
+  volatile float* const at = floats.data();  // a kernel before 5.14
+  for (size_t i = 0; i < floats.size(); i += kSmallestPage / sizeof(float)) at[i] = at[i];
+}
+
 class ZeroedFloats {
  public:
   ZeroedFloats() = default;
@@ -42,22 +53,12 @@ class ZeroedFloats {
     if (memory_ != nullptr) munmap(memory_, mapped_);
   }
 
-  // Takes the memory now, not in the step that first writes it.
-  void Touch() {
-    if (data_ == nullptr) return;
-    const size_t bytes = size_ * sizeof(float);
-    auto* const begin = reinterpret_cast<volatile char*>(data_);
-    // At a page's start: the buffer is one of its own.
-    if (madvise(data_, bytes, MADV_POPULATE_WRITE) == 0) return;
-    for (size_t at = 0; at < bytes; at += kSmallestPage) begin[at] = 0;  // a kernel before 5.14
-  }
-
   float* data() { return data_; }
   const float* data() const { return data_; }
   std::span<float> span() { return {data_, size_}; }
 
  private:
-  static constexpr size_t kLargePage = size_t{2} << 20, kSmallestPage = 4096;
+  static constexpr size_t kLargePage = size_t{2} << 20;
 
   void Swap(ZeroedFloats& other) {
     std::swap(memory_, other.memory_);

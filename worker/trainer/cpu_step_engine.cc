@@ -26,7 +26,7 @@ class CpuStepEngine final : public StepEngine {
     const auto make = [this](bool wanted, engine::ZeroedFloats* copy) {
       if (wanted) {
         *copy = engine::ZeroedFloats(model_->flat_size());
-        copy->Touch();
+        engine::TakeMemory(copy->span());
       }
       return copy->span();
     };
@@ -41,9 +41,11 @@ class CpuStepEngine final : public StepEngine {
   float* node_sums() override { return node_sums_.data(); }
 
   void MakeRoom(int64_t nodes) override {
-    node_sums_ = {};  // its memory goes back before more is taken
-    node_sums_ = engine::ZeroedFloats(nodes * model_->gradient_size());
-    node_sums_.Touch();
+    const int64_t size = nodes * model_->gradient_size();
+    if (std::ssize(node_sums_.span()) == size) return;  // its gaps are zeros still
+    node_sums_ = {};                                    // its memory goes back before more is taken
+    node_sums_ = engine::ZeroedFloats(size);
+    engine::TakeMemory(node_sums_.span());
   }
   absl::Status Form(engine::ExecutorOptions options) override {
     executor_.reset();

@@ -13,6 +13,7 @@
 #include "absl/strings/str_join.h"
 #include "spdlog/spdlog.h"
 #include "worker/engine/device/device_profile.h"
+#include "worker/engine/zeroed_floats.h"
 #include "worker/trainer/gradient_descent.h"
 #include "worker/trainer/replicas.h"
 
@@ -29,6 +30,22 @@ static_assert(kReplica + kReplicaFlags <= Program::kLoopFlags);
 bool IsInterruption(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsAborted(status);
 }
+
+// How long the parts of a longer work took, for its line in the log.
+class Laps {
+ public:
+  void Add(absl::string_view part) {
+    const auto now = std::chrono::steady_clock::now();
+    const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(now - last_);
+    absl::StrAppend(&parts_, parts_.empty() ? "" : ", ", part, " ", took.count(), " ms");
+    last_ = now;
+  }
+  const std::string& parts() const { return parts_; }
+
+ private:
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+  std::string parts_;
+};
 
 // What a failing memory cell does, for `lockstep chaos`.
 void FlipABit(std::span<float> weights) {
@@ -93,8 +110,7 @@ absl::Status TrainerLoop::RunProgram() {
     holds_state_ = true;
   } else {
     // A peer's state will come: the first touch of its memory takes long, and the others would wait for it.
-    for (const std::span<float> buffer : program_->StateBuffers())
-      std::fill(buffer.begin(), buffer.end(), 0.0f);
+    for (const std::span<float> buffer : program_->StateBuffers()) engine::TakeMemory(buffer);
   }
   while (true) {
     const absl::StatusOr<Outcome> outcome = RunGeneration();
@@ -172,6 +188,7 @@ void TrainerLoop::AwaitCopy() {
 }
 
 absl::Status TrainerLoop::FormGeneration() {
+  Laps laps;
   const int shards = program_->logical_shards();
   CollectiveOptions options;
   options.rank = assignment_.rank();
@@ -185,12 +202,14 @@ absl::Status TrainerLoop::FormGeneration() {
   const ShardRange range = ShardsOfRank(shards, options.world, options.rank);
   // Before the others hear of this rank's address and come: the first touch of much memory takes long.
   program_->MakeRoom(std::ssize(MaximalNodes(shards, range)));
+  laps.Add("room");
   const int64_t generation = assignment_.generation();
   options.given_up = [this, generation] { return mailbox_->IsGivenUp(generation); };
   ASSIGN_OR_RETURN(collective_, MakeCollective(options, [&](const std::string& mine) {
                      reporter_.Rendezvous(mine);
                      return mailbox_->WaitForRendezvous(generation);
                    }));
+  laps.Add("meeting");
   if (!checkpointer_) {
     checkpointer_ =
         std::make_unique<Checkpointer>(assignment_.spec().checkpoint(), CheckpointDirectory(), &reporter_);
@@ -202,10 +221,15 @@ absl::Status TrainerLoop::FormGeneration() {
   });
   AwaitCopy();
   clock_.Switch(assignment_.generation() > 1 ? TimeKind::kRecovery : TimeKind::kIdle);
+  laps.Add("a checkpoint's copy");
   RETURN_IF_ERROR(ShareState());
+  laps.Add("state");
   RETURN_IF_ERROR(program_->Form(collective_.get(), range));
+  laps.Add("engine");
   RETURN_IF_ERROR(program_->FetchState());
   checkpointer_->MakeRoom(*program_);
+  laps.Add("room for checkpoints");
+  spdlog::info("generation {} formed: {}", generation, laps.parts());
   return absl::OkStatus();
 }
 
@@ -250,42 +274,35 @@ absl::Status TrainerLoop::CheckReplicas() {
 }
 
 absl::Status TrainerLoop::ShareState() {
-  struct Holder {
-    int64_t position;
-    uint64_t hash;
-  };
   RETURN_IF_ERROR(program_->FetchState());
-  const Holder mine = {holds_state_ ? program_->position() : -1, holds_state_ ? program_->StateHash() : 0};
-  std::vector<Holder> holders(static_cast<size_t>(assignment_.world()));
-  RETURN_IF_ERROR(collective_->AllGather(&mine, sizeof(mine), holders.data()));
-  int64_t furthest = -1, nearest = mine.position;
-  for (const Holder& holder : holders) {
-    furthest = std::max(furthest, holder.position);
-    nearest = std::min(nearest, holder.position);
-  }
+  const int64_t mine = holds_state_ ? program_->position() : -1;
+  std::vector<int64_t> positions(static_cast<size_t>(assignment_.world()));
+  RETURN_IF_ERROR(collective_->AllGather(&mine, sizeof(mine), positions.data()));
+  const auto [nearest, furthest] = std::ranges::minmax(positions);
   if (furthest < 0) {
     return absl::DataLossError("no rank of this generation holds the job's state: its last holder is gone");
   }
   // Before anybody copies it: a newcomer with a corrupt state would make it the majority's.
-  std::vector<int> ranks;
-  std::vector<uint64_t> hashes;
-  for (int rank = 0; rank < assignment_.world(); ++rank) {
-    if (holders[rank].position != furthest) continue;
-    ranks.push_back(rank);
-    hashes.push_back(holders[rank].hash);
-  }
-  if (std::count(hashes.begin(), hashes.end(), hashes.front()) != std::ssize(hashes))
-    return NameCorrupt(ranks, hashes);
-  if (nearest == furthest) return absl::OkStatus();
-  std::vector<int> receivers;
-  for (int rank = 0; rank < assignment_.world(); ++rank) {
-    if (holders[rank].position != furthest) receivers.push_back(rank);
-  }
+  std::vector<int> holders, receivers;
+  for (int rank = 0; rank < assignment_.world(); ++rank)
+    (positions[rank] == furthest ? holders : receivers).push_back(rank);
+  if (holders.size() > 1) RETURN_IF_ERROR(CompareHolders(holders));
+  if (receivers.empty()) return absl::OkStatus();
   // Its own state is worth more than half of another's: the sender may die on the way.
-  const bool behind = mine.position >= 0 && mine.position < furthest;
-  RETURN_IF_ERROR(TransferState(ranks.front(), receivers, behind));
+  const bool behind = mine >= 0 && mine < furthest;
+  RETURN_IF_ERROR(TransferState(holders.front(), receivers, behind));
   holds_state_ = true;
   return absl::OkStatus();
+}
+
+absl::Status TrainerLoop::CompareHolders(const std::vector<int>& holders) {
+  const bool holds = std::ranges::count(holders, assignment_.rank()) > 0;
+  const uint64_t mine = holds ? program_->StateHash() : 0;
+  std::vector<uint64_t> all(static_cast<size_t>(assignment_.world())), hashes;
+  RETURN_IF_ERROR(collective_->AllGather(&mine, sizeof(mine), all.data()));
+  for (const int rank : holders) hashes.push_back(all[rank]);
+  const bool same = std::ranges::count(hashes, hashes.front()) == std::ssize(hashes);
+  return same ? absl::OkStatus() : NameCorrupt(holders, hashes);
 }
 
 absl::Status TrainerLoop::TransferState(int root, const std::vector<int>& receivers,

@@ -63,6 +63,8 @@ class TrainerLoop {
   absl::Status NameCorrupt(const std::vector<int>& ranks, const std::vector<uint64_t>& hashes);
   // Collective: that all ranks hold the same state, where no step's reduction will tell.
   absl::Status CheckReplicas();
+  // Collective: that these ranks, which every rank names alike, hold the same state.
+  absl::Status CompareHolders(const std::vector<int>& holders);
   absl::Status ShareState();
   absl::Status TransferState(int root, const std::vector<int>& receivers, bool keep_mine_until_complete);
   absl::StatusOr<Outcome> StepUntilBoundary();
