@@ -12,6 +12,9 @@ DeviceQuotas::DeviceQuotas(const Ledger* ledger) : ledger_(ledger) {
     if (index < 0) continue;
     quotas_[index].used += DevicesOf(job);
     quotas_[index].leaving += static_cast<int>(job.leaving.size());
+    if (job.stop != v1::Stop::MODE_UNSPECIFIED) {
+      quotas_[index].leaving += static_cast<int>(job.members.size());
+    }
   }
 }
 

@@ -5,6 +5,7 @@
 #include "absl/strings/str_join.h"
 #include "common/base/proto_time.h"
 #include "coordinator/jobs/state_machine.h"
+#include "spdlog/spdlog.h"
 
 namespace lockstep {
 namespace {
@@ -42,6 +43,7 @@ void Generations::Start(const std::string& id, const std::vector<Slot>& slots) {
   job->leaving.clear();
   for (const Slot& slot : slots) job->members.push_back({slot.worker, slot.device});
   job->requeue_when_stopped = job->stepped = job->adopting = job->broken = false;
+  job->preempted_by.clear();
   job->stop = v1::Stop::MODE_UNSPECIFIED;
   TakeMembers(job);
   job->accepted_from = job->stored.job.generation();
@@ -351,13 +353,26 @@ void Generations::Stop(JobRecord* job, v1::Stop::Mode mode) {
                                     : "writing a checkpoint at the next step, to free its devices");
 }
 
+void Generations::Preempt(const std::string& id, const std::string& beneficiary) {
+  JobRecord* job = ledger_->EditRuntime(id);
+  const v1::Job& other = ledger_->FindJob(beneficiary)->stored.job;
+  job->preempted_by =
+      absl::StrCat(other.name(), " (", beneficiary, ") of priority ", other.spec().priority());
+  job->requeue_when_stopped = true;
+  spdlog::info("job {} is preempted: its devices go to {}", id, job->preempted_by);
+  Stop(job, v1::Stop::MODE_PAUSE);
+  ledger_->EditJob(id)->stored.job.set_reason(
+      absl::StrCat("writing a checkpoint at the next step, to give its devices to ", job->preempted_by));
+}
+
 void Generations::Stopped(JobRecord* job) {
   const v1::Job& stored = job->stored.job;
   const std::string at = absl::StrCat("at step ", stored.progress().step());
   if (stored.cancel_requested()) {
     ledger_->Move(job, v1::JOB_STATE_CANCELLED, absl::StrCat("cancelled ", at));
   } else if (job->requeue_when_stopped && !stored.pause_requested()) {
-    Requeue(job, absl::StrCat("queued again: its devices were given back ", at));
+    Requeue(job, absl::StrCat("queued again: its devices were given back ", at,
+                              job->preempted_by.empty() ? "" : " to ", job->preempted_by));
   } else if (stored.pause_requested()) {
     ledger_->Move(job, v1::JOB_STATE_PAUSED, absl::StrCat("paused ", at));
     job->members.clear();

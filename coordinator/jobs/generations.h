@@ -49,6 +49,9 @@ class Generations {
 
   // Asks all members to stop at a common step.
   void Stop(JobRecord* job, v1::Stop::Mode mode);
+  // Stops a running job at the next step, with a checkpoint, and queues it again: its devices go to another
+  // queued job. REQUIRES: the job runs and is not growing; both exist.
+  void Preempt(const std::string& job, const std::string& beneficiary);
   // All members have obeyed.
   void Stopped(JobRecord* job);
 

@@ -80,6 +80,7 @@ struct JobRecord {
   std::map<Slot, int> lost_newcomers;                  // by device: deaths before they were of any use
   bool rendezvous_sent = false;
   bool requeue_when_stopped = false;                 // a pause that only frees the devices
+  std::string preempted_by;                          // for whom; empty: for no other job
   v1::Stop::Mode stop = v1::Stop::MODE_UNSPECIFIED;  // sent to the current generation
   absl::Time deadline = absl::InfiniteFuture();      // of the start, the stop or the adoption
   absl::Time queued_at = absl::InfinitePast();       // InfinitePast: at its submission, or not known

@@ -427,6 +427,26 @@ TEST_F(RecoveryTest, AHigherPriorityTakesDevicesByShrinkingOthers) {
   EXPECT_EQ(StateOf(job_), v1::JOB_STATE_RUNNING);
 }
 
+TEST_F(RecoveryTest, AHigherPriorityPreemptsWhereShrinkingIsNotEnough) {
+  Run(2);
+  const std::string urgent = SubmitId(Spec(2, 2, 10, "urgent"));
+  for (FakeAgent* agent : {&first_, &second_}) EXPECT_EQ(agent->NextStop().mode(), v1::Stop::MODE_PAUSE);
+  EXPECT_THAT(
+      WaitFor(job_, [](const v1::Job& now) { return now.reason() != "running on 2 devices"; }).reason(),
+      HasSubstr("writing a checkpoint at the next step, to give its devices to urgent"));
+  first_.Report(one_, v1::ASSIGNMENT_STATE_STOPPED);
+  second_.Report(two_, v1::ASSIGNMENT_STATE_STOPPED);
+  const v1::Assignment one = first_.NextAssignment(), two = second_.NextAssignment();
+  EXPECT_EQ(one.job_id(), urgent);
+  EXPECT_EQ(StateOf(job_), v1::JOB_STATE_QUEUED);
+  first_.Address(one);
+  first_.Report(one, v1::ASSIGNMENT_STATE_RUNNING);
+  second_.Report(two, v1::ASSIGNMENT_STATE_RUNNING);
+  first_.Succeed(one);
+  second_.Report(two, v1::ASSIGNMENT_STATE_SUCCEEDED);
+  EXPECT_EQ(first_.NextAssignment().job_id(), job_);
+}
+
 TEST_F(RecoveryTest, ScalingBeyondTheShardsOrAFinalJobIsRefused) {
   Run(1);
   EXPECT_EQ(Scale(job_, 0).status().code(), absl::StatusCode::kInvalidArgument);

@@ -15,6 +15,7 @@ namespace {
 // Its job has been told to give the device back.
 bool IsLeaving(const Ledger& ledger, const std::string& id, const Slot& slot) {
   const JobRecord* job = ledger.FindJob(id);
+  if (job != nullptr && job->stop != v1::Stop::MODE_UNSPECIFIED) return true;
   return job != nullptr && std::any_of(job->leaving.begin(), job->leaving.end(), [&](const Member& member) {
            return Slot{member.worker, member.device} == slot;
          });
@@ -137,6 +138,8 @@ void RunScheduling(Ledger* ledger, Generations* generations) {
     }
     generations->Reshape(shrink.job, leaving, {});
   }
+  for (const Preemption& preemption : decisions.preemptions)
+    generations->Preempt(preemption.job, preemption.beneficiary);
   for (const Placement& grow : decisions.grows) generations->Reshape(grow.job, {}, slots(grow));
   const int64_t cordoned = CordonedDevices(*ledger);
   for (const WaitReason& wait : decisions.waits) {

@@ -118,6 +118,11 @@ TEST(QuotaSchedulingTest, AJobOfHigherPriorityHasItsOwnNamespaceAloneShrink) {
   const Decisions ordered = Schedule({Job("a", kTeamA, 2, 2, 10)}, {mine, other}, Devices(4, 8), {},
                                      {{"team-a", 4, 4, 2}, {"team-b", 4, 4}});
   EXPECT_THAT(ordered.shrinks, IsEmpty()) << "two are on their way already";
+  const Decisions all = Schedule({Job("a", kTeamA, 4, 4, 10)}, {mine, other}, Devices(4, 8), {},
+                                 {{"team-a", 4, 4}, {"team-b", 4, 4}});
+  EXPECT_THAT(all.shrinks, IsEmpty());
+  ASSERT_THAT(all.preemptions, SizeIs(1));
+  EXPECT_EQ(all.preemptions[0].job, "r");
 }
 
 TEST(QuotaSchedulingTest, AJobThatWaitsForItsPoolKeepsItsShareOfTheQuota) {

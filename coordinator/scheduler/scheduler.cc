@@ -155,20 +155,19 @@ class Pass {
     decisions_.waits.push_back({job.id, std::move(reason)});
   }
 
-  // Lets jobs of lower priority in the same namespace shrink, if that gives `job` what is missing.
+  // Makes jobs of lower priority in the same namespace give devices back, if `job` can have what is missing.
   void MakeRoomInQuota(const SchedulerJob& job, int missing) {
     if (missing <= 0) return;  // what was ordered before is on its way
-    std::vector<std::pair<SchedulerJob*, int>> victims;
-    for (auto other = running_.rbegin(); other != running_.rend() && missing > 0; ++other) {
-      if (other->quota != job.quota || other->priority >= job.priority || other->held <= other->min) continue;
-      victims.emplace_back(&*other, std::min(missing, other->held - other->min));
-      missing -= victims.back().second;
+    std::vector<Victim> victims;
+    for (auto other = running_.rbegin(); other != running_.rend(); ++other) {
+      if (other->quota == job.quota && MayGive(*other, job)) {
+        victims.push_back({&*other, other->held - other->min, other->held});
+      }
     }
-    if (missing > 0) return;
-    for (const auto& [victim, count] : victims) GiveBack(victim, count, nullptr);
+    Collect(job, missing, std::move(victims), nullptr);
   }
 
-  // Lets jobs of lower priority shrink, if that gives `job` what it needs.
+  // Makes jobs of lower priority give devices back, if `job` can have what it needs.
   void MakeRoom(const SchedulerJob& job, int needed, const Pool& pool) {
     int missing = needed;
     for (const int device : pool.all) {
@@ -176,19 +175,59 @@ class Pass {
     }
     if (missing <= 0) return;  // what was ordered before is on its way
     const std::set<int> useful(pool.all.begin(), pool.all.end());
-    std::vector<std::pair<SchedulerJob*, int>> victims;
+    std::vector<Victim> victims;
     // They are in the order of their turn, so from the back.
-    for (auto other = running_.rbegin(); other != running_.rend() && missing > 0; ++other) {
-      if (other->priority >= job.priority || other->held <= other->min) continue;
+    for (auto other = running_.rbegin(); other != running_.rend(); ++other) {
+      if (!MayGive(*other, job)) continue;
       const auto is_useful = [&](int device) { return useful.contains(device); };
-      const auto count = std::count_if(other->devices.begin(), other->devices.end(), is_useful);
-      const int given = std::min({missing, other->held - other->min, static_cast<int>(count)});
-      if (given == 0) continue;
-      victims.emplace_back(&*other, given);
-      missing -= given;
+      const auto count =
+          static_cast<int>(std::count_if(other->devices.begin(), other->devices.end(), is_useful));
+      if (count > 0) victims.push_back({&*other, std::min(other->held - other->min, count), count});
     }
-    if (missing > 0) return;
-    for (const auto& [victim, count] : victims) GiveBack(victim, count, &useful);
+    Collect(job, missing, std::move(victims), &useful);
+  }
+
+  struct Victim {
+    SchedulerJob* job;
+    int spare;  // devices that it can give back and go on
+    int all;    // that it gives back if it is preempted
+    bool preempted = false;
+  };
+
+  static bool MayGive(const SchedulerJob& other, const SchedulerJob& job) {
+    return other.priority < job.priority && other.max > 0;  // 0: it is giving devices back already
+  }
+
+  // Takes `missing` devices from these, in this order; nothing if they have not as many.
+  void Collect(const SchedulerJob& job, int missing, std::vector<Victim> victims,
+               const std::set<int>* useful) {
+    int given = 0;
+    for (const Victim& victim : victims) given += victim.spare;
+    for (Victim& victim : victims) {
+      if (given >= missing) break;
+      if (victim.all == victim.spare) continue;
+      victim.preempted = true;
+      given += victim.all - victim.spare;
+    }
+    if (given < missing) return;
+    // The last one may have made an earlier one's sacrifice needless; the highest priority is spared first.
+    for (auto victim = victims.rbegin(); victim != victims.rend(); ++victim) {
+      if (!victim->preempted || given - (victim->all - victim->spare) < missing) continue;
+      victim->preempted = false;
+      given -= victim->all - victim->spare;
+    }
+    for (const Victim& victim : victims) {
+      if (!victim.preempted) continue;
+      victim.job->max = 0;
+      missing -= victim.all;
+      decisions_.preemptions.push_back({victim.job->id, job.id});
+    }
+    for (const Victim& victim : victims) {
+      if (victim.preempted || victim.spare == 0 || missing <= 0) continue;
+      const int count = std::min(missing, victim.spare);
+      GiveBack(victim.job, count, useful);
+      missing -= count;
+    }
   }
 
   // The highest ranks leave; of those whose device is `useful`, if given.

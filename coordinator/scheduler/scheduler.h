@@ -17,11 +17,13 @@
 //   4. Devices that are still free let running jobs grow to `max` inside their pool, in the order of rule 1.
 //   5. A running job that holds more than its `max` (somebody scaled it down) gives the highest ranks back. A
 //      queued job that could start if running jobs of lower priority shrank to their `min` has them shrink,
-//      the lowest priority and the youngest first; nobody shrinks if that is not enough.
+//      the lowest priority and the youngest first. If that is not enough, as few of them as possible are
+//      preempted, in the same order: they give all their devices back, and are queued again from there. Who
+//      would be preempted to no avail, or beside one whose devices are enough alone, is not.
 //   6. Quotas: a namespace's jobs hold no more devices than its quota, those included that are about to be
 //   given back. A job that must wait for its quota alone keeps what is left of it: later jobs of that
 //   namespace wait, and none of them grows; it reserves no device, so that other namespaces' jobs pass by.
-//   Jobs of lower priority in the same namespace shrink for it, as in rule 5.
+//   Jobs of lower priority in the same namespace shrink for it, or are preempted, as in rule 5.
 //   7. Few nodes: the devices of a start come from the node that fits them most tightly; if none holds them
 //      all, from the nodes with most free devices first.
 #pragma once
@@ -82,6 +84,11 @@ struct Shrink {
   std::vector<int> ranks;  // that leave
 };
 
+struct Preemption {
+  std::string job;          // that gives all its devices back
+  std::string beneficiary;  // the queued job that needs them
+};
+
 struct WaitReason {
   std::string job;
   std::string reason;
@@ -92,6 +99,7 @@ struct Decisions {
   std::vector<Placement> mends;  // broken jobs that go on; the added devices only
   std::vector<Placement> grows;  // the added devices only
   std::vector<Shrink> shrinks;
+  std::vector<Preemption> preemptions;
   std::vector<WaitReason> waits;  // one for each considered job that did not start
 };
 

@@ -188,6 +188,13 @@ SchedulerJob Running(const std::string& id, int min, int max, int held, int from
   return job;
 }
 
+std::vector<std::string> Preempted(const Decisions& decisions) {
+  std::vector<std::string> out;
+  for (const Preemption& preemption : decisions.preemptions)
+    out.push_back(absl::StrCat(preemption.job, " for ", preemption.beneficiary));
+  return out;
+}
+
 TEST(SchedulerTest, AJobThatIsScaledDownGivesItsHighestRanksBack) {
   const Decisions decisions = Schedule({}, {Running("a", 1, 2, 4, 0)}, Node("n", 5));
   ASSERT_EQ(decisions.shrinks.size(), 1u);
@@ -207,9 +214,56 @@ TEST(SchedulerTest, JobsOfLowerPriorityShrinkForOneThatWaitsTheLowestAndYoungest
   decisions = Schedule({Job("q", 3, 3, 5)}, running, devices);
   ASSERT_EQ(decisions.shrinks.size(), 2u);
   EXPECT_EQ(decisions.shrinks[1].job, "a");
+  EXPECT_THAT(Preempted(decisions), IsEmpty());
   // Not enough even so: nobody shrinks. Nor for an equal.
-  EXPECT_THAT(Schedule({Job("q", 4, 4, 5)}, running, devices).shrinks, IsEmpty());
-  EXPECT_THAT(Schedule({Job("q", 2, 2, 0)}, running, devices).shrinks, IsEmpty());
+  decisions = Schedule({Job("q", 4, 4, 0)}, running, devices);
+  EXPECT_THAT(decisions.shrinks, IsEmpty());
+  EXPECT_THAT(Preempted(decisions), IsEmpty());
+}
+
+TEST(SchedulerTest, WhoeverIsPreemptedIsNeededForItAndOnlyIfShrinkingIsNotEnough) {
+  const auto devices = Node("n", 6, "avx512_core", false);
+  const std::vector<SchedulerJob> running = {Running("a", 1, 4, 2, 0), Running("b", 1, 4, 3, 2),
+                                             Running("c", 1, 1, 1, 5, -1)};
+  // Three devices by shrinking, the fourth from c, which has the lowest priority.
+  Decisions decisions = Schedule({Job("q", 4, 4, 5)}, running, devices);
+  EXPECT_THAT(Preempted(decisions), ElementsAre("c for q"));
+  ASSERT_EQ(decisions.shrinks.size(), 2u);
+  EXPECT_EQ(decisions.shrinks[0].job, "b");
+  EXPECT_EQ(decisions.shrinks[1].job, "a");
+  decisions = Schedule({Job("q", 6, 6, 5)}, running, devices);
+  EXPECT_THAT(Preempted(decisions), ElementsAre("c for q", "b for q", "a for q"));
+  EXPECT_THAT(decisions.shrinks, IsEmpty());
+  // More than there is; an equal.
+  decisions = Schedule({Job("q", 7, 7, 5)}, running, devices);
+  EXPECT_THAT(Preempted(decisions), IsEmpty());
+  EXPECT_THAT(decisions.shrinks, IsEmpty());
+  EXPECT_THAT(Preempted(Schedule({Job("q", 5, 5, 0)}, running, devices)), IsEmpty());
+  EXPECT_THAT(Preempted(Schedule({Job("q", 6, 6, 0)}, running, devices)), IsEmpty());
+}
+
+TEST(SchedulerTest, WhoseDevicesDoNotHelpIsNotPreempted) {
+  // The youngest of the lowest priority has one device, and the other's two are needed and enough.
+  const auto devices = Node("n", 3, "avx512_core", false);
+  EXPECT_THAT(
+      Preempted(Schedule({Job("q", 2, 2, 5)}, {Running("a", 2, 2, 2, 0), Running("b", 1, 1, 1, 2)}, devices)),
+      ElementsAre("a for q"));
+  EXPECT_THAT(
+      Preempted(Schedule({Job("q", 1, 1, 5)}, {Running("a", 2, 2, 2, 0), Running("b", 1, 1, 1, 2)}, devices)),
+      ElementsAre("b for q"));
+  // Devices of another profile.
+  const auto mixed = Join({Node("w1", 1, "avx512_core", false), Node("w2", 2, "avx2", false)});
+  const v1::NumericProfile pinned = Profile("avx2");
+  SchedulerJob queued = Job("q", 1, 1, 5);
+  queued.pinned = &pinned;
+  EXPECT_THAT(Preempted(Schedule({queued}, {Running("a", 1, 1, 1, 0)}, mixed)), IsEmpty());
+}
+
+TEST(SchedulerTest, TheSameJobIsNotPreemptedForTwo) {
+  const auto devices = Node("n", 2, "avx512_core", false);
+  const Decisions decisions =
+      Schedule({Job("p", 1, 1, 5), Job("q", 1, 1, 4)}, {Running("a", 2, 2, 2, 0)}, devices);
+  EXPECT_THAT(Preempted(decisions), ElementsAre("a for p"));
 }
 
 TEST(SchedulerTest, WhatIsBeingGivenBackIsNotAskedForTwice) {

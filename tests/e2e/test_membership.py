@@ -56,6 +56,17 @@ class Scale(Schedule):
         self.assertNotIn("waits for the next generation", self.cluster_.logs(self.job), "a clean leave cost a step")
 
 
+    def test_a_higher_priority_preempts_where_shrinking_is_not_enough(self):
+        self.begin(workers=2, minimum=2)
+        self.running_on(2)
+        urgent = self.cluster_.run_to_end(digits_spec(epochs=1, name="urgent", priority=10, workers={"min": 2, "max": 2}))
+        self.assertEqual(len(urgent["members"]), 2)
+        self.running_on(2)
+        self.ends_as_the_quiet_run()
+        self.assertSays(self.cluster_.coordinator.text(), f"job {self.job} is preempted: its devices go to urgent")
+        self.assertSays(self.cluster_.logs(self.job), "starts from")
+
+
 class Coordinator(Schedule):
     def test_a_death_while_the_coordinator_is_away(self):
         self.begin(workers=3)
