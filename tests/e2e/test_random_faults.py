@@ -40,8 +40,10 @@ class RandomPlan(Schedule):
         kinds = [kind for kind in self.KINDS if not (reason and kind == "cut")]
         cluster = self.cluster(threads=1, workers=FEWEST, allow_chaos=True) if reason else self.started(NetworkCluster(FEWEST, allow_chaos=True))
         self.begin_on(cluster, WORKERS)
-        hits, jobs, deck = [], 1, []
+        hits, tries, jobs, deck = [], 0, 1, []
         while len(hits) < faults:
+            tries += 1
+            self.assertLess(tries, 5 * faults, f"{deck[-1:]} hits nothing, again and again; before it hit {hits}")
             if self.over():  # on a fast machine; the plan goes on with another one
                 self.ends_as_the_quiet_run()
                 self.job, jobs = cluster.submit(spec(WORKERS)), jobs + 1
