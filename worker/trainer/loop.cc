@@ -281,9 +281,20 @@ absl::Status TrainerLoop::ShareState() {
   for (int rank = 0; rank < assignment_.world(); ++rank) {
     if (holders[rank].position != furthest) receivers.push_back(rank);
   }
+  const int sender = ranks.front();
+  const bool takes = mine.position != furthest;
+  const std::string what =
+      absl::StrCat("its state from rank ", sender, " in generation ", assignment_.generation());
+  if (assignment_.rank() == sender) {
+    spdlog::info("step {}: gives its state to rank {} in generation {}", program_->step(),
+                 absl::StrJoin(receivers, ", "), assignment_.generation());
+  } else if (takes) {
+    spdlog::info("takes {}", what);
+  }
   // Its own state is worth more than half of another's: the sender may die on the way.
-  const bool behind = mine.position >= 0 && mine.position < furthest;
-  RETURN_IF_ERROR(TransferState(ranks.front(), receivers, behind));
+  const bool behind = mine.position >= 0 && takes;
+  RETURN_IF_ERROR(TransferState(sender, receivers, behind));
+  if (takes) spdlog::info("step {}: has {}", program_->step(), what);
   holds_state_ = true;
   return absl::OkStatus();
 }
