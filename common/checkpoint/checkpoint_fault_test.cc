@@ -8,7 +8,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <set>
@@ -17,32 +16,13 @@
 #include "absl/strings/str_format.h"
 #include "common/checkpoint/checkpoint.h"
 #include "common/checkpoint/durable_file.h"
+#include "common/checkpoint/faulty_disk.h"
 
 namespace lockstep::checkpoint_fault_test {
 namespace {
 
 namespace fs = std::filesystem;
 using testing::HasSubstr;
-
-// Counts calls; fails or dies at the chosen one.
-class FaultyDisk : public DiskHook {
- public:
-  FaultyDisk() { SetDiskHookForTest(this); }
-  ~FaultyDisk() override { SetDiskHookForTest(nullptr); }
-  int Before(absl::string_view call, const std::string& path) override {
-    calls.push_back(absl::StrCat(call, " ", fs::path(path).filename().string()));
-    const int at = static_cast<int>(calls.size()) - 1;
-    if (at == kill_at) kill(getpid(), SIGKILL);
-    return at == fail_at ? error : 0;
-  }
-  size_t WriteLimit(size_t bytes) override { return std::min(bytes, write_limit); }
-
-  int fail_at = -1;
-  int kill_at = -1;
-  int error = EIO;
-  size_t write_limit = SIZE_MAX;
-  std::vector<std::string> calls;
-};
 
 class CheckpointFaultTest : public testing::Test {
  protected:

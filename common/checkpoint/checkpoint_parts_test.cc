@@ -99,8 +99,8 @@ TEST_F(CheckpointPartsTest, ATornPartIsRefused) {
   EXPECT_TRUE(absl::IsDataLoss(lead->Missing().status()));
 }
 
-// The lead is stopped before each of its system calls in turn: there is the old checkpoint or the new one.
-TEST_F(CheckpointPartsTest, ACrashAtAnyCallLeavesTheOldOneOrTheNewOne) {
+// Each of the lead's system calls in turn fails, and all after it: there is the old checkpoint or the new one.
+TEST_F(CheckpointPartsTest, AnErrorFromAnyCallOnLeavesTheOldOneOrTheNewOne) {
   CheckpointContent before = content_;
   before.manifest.step = 11;
   ASSERT_TRUE(WriteCheckpoint(place_.directory, before).ok());

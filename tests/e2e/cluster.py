@@ -358,7 +358,10 @@ class EndToEndTest(unittest.TestCase):
 
     def cluster(self, *arguments, **options):
         """A running cluster, gone after the test; its logs are printed if the test failed."""
-        cluster = Cluster(*arguments, **options)
+        return self.started(Cluster(*arguments, **options))
+
+    def started(self, cluster):
+        """The same with a cluster of another kind."""
         self.addCleanup(cluster.close)
         self.addCleanup(lambda: self._bad() > self._bad_before and print(cluster.all_logs()))
         return cluster.start()

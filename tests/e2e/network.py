@@ -34,8 +34,8 @@ def why_not():
 class NetworkCluster(Cluster):
     """The coordinator and each worker in a namespace of their own; the client runs beside the coordinator."""
 
-    def __init__(self, workers=1):
-        super().__init__(workers=workers, threads=1)
+    def __init__(self, workers=1, allow_chaos=False):
+        super().__init__(workers=workers, threads=1, allow_chaos=allow_chaos)
         self._prefix = f"ls{os.getpid()}"
         self._hosts = {}
         self._bridge = f"{self._prefix}-bridge"
@@ -74,15 +74,16 @@ class NetworkCluster(Cluster):
         space, address = self._host("coordinator")
         self.coordinator = self.program("lockstep-coordinator", [
             "--data-dir", self.folder / "coordinator", "--artifact-root", self.artifact_root, "--insecure", "--data-root", REPOSITORY / "examples",
-            "--listen", f"{address}:{PORT}", "--metrics-listen", "", "--http-listen", "", "--quarantine-after", self._quarantine_after], space)
+            "--listen", f"{address}:{PORT}", "--metrics-listen", "", "--http-listen", "", "--quarantine-after", self._quarantine_after,
+            *self._chaos], space)
         return self.coordinator
 
     def start_worker(self, name, slots=1, wait_ready=True):
         space, address = self._host(name)
         self.workers[name] = self.program("lockstep-worker", [
             "--coordinator", self.address, "--name", name, "--gpus", "none", "--cpu-slots", slots, "--advertise-host", address,
-            "--data-dir", self.folder / name, "--metrics-listen", "", "--insecure", *self._threads], space,
-            wait_ready)
+            "--data-dir", self.folder / name, "--metrics-listen", "", "--insecure", *self._threads, *self._chaos],
+            space, wait_ready)
         return self.workers[name]
 
     @property

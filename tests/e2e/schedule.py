@@ -34,10 +34,13 @@ class Quiet:
 
 class Schedule(EndToEndTest):
     def begin(self, minimum=1, maximum=4, **cluster):
-        self.cluster_ = self.cluster(threads=1, **cluster)
-        self.expected = Quiet.get(self.cluster_)
-        self.job = self.cluster_.submit(spec({"min": minimum, "max": maximum}))
-        self.cluster_.wait_step(self.job, 200)
+        self.begin_on(self.cluster(threads=1, **cluster), {"min": minimum, "max": maximum})
+
+    def begin_on(self, cluster, workers):
+        self.cluster_ = cluster
+        self.expected = Quiet.get(cluster)
+        self.job = cluster.submit(spec(workers))
+        cluster.wait_step(self.job, 200)
 
     def now(self):
         now = self.cluster_.job(self.job)
@@ -58,10 +61,10 @@ class Schedule(EndToEndTest):
         for pid in self.cluster_.trainers(worker):
             os.kill(pid, how)
 
-    def ends_as_the_quiet_run(self):
+    def ends_as_the_quiet_run(self, epochs=EPOCHS):
         done = self.cluster_.wait_for(self.job, "SUCCEEDED", patience=JOB_PATIENCE)
         self.assertEqual(done["modelSha256"], self.expected)
-        self.assertSays(self.cluster_.lockstep("audit", self.job).stdout, "proved", "1,437 samples", f"each of {EPOCHS:,} epochs")
+        self.assertSays(self.cluster_.lockstep("audit", self.job).stdout, "proved", "1,437 samples", f"each of {epochs:,} epochs")
         return done
 
     def no_checkpoint_was_read(self):

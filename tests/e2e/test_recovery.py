@@ -3,11 +3,12 @@
 import contextlib
 import os
 import pathlib
+import re
 import signal
 import time
 import unittest
 
-from cluster import until
+from cluster import PATIENCE, digits_spec, until
 from network import NetworkCluster, why_not
 from schedule import Quiet, Schedule, spec
 
@@ -72,19 +73,6 @@ class Deaths(Schedule):
         self.ends_as_the_quiet_run()
         self.no_checkpoint_was_read()
 
-    def test_the_rank_that_a_newcomer_copies_from(self):
-        # The first rank dies in the moments in which a replacement is made ready and given the state.
-        self.begin(workers=3)
-        self.running_on(3)
-        for _ in range(3):
-            self.kill_trainer("node-2")
-            until(lambda: "growing" in self.now()["reason"] or len(self.now()["members"]) == 3, "the replacement to join")
-            first = self.now()["members"][0]["worker"]
-            self.kill_trainer(first)
-            self.running_on(3)
-        self.ends_as_the_quiet_run()
-        self.no_checkpoint_was_read()
-
     def test_everybody_at_once_goes_on_from_the_newest_checkpoint(self):
         self.begin(workers=2)
         until(lambda: self.cluster_.checkpoints(self.job), "a checkpoint")
@@ -92,6 +80,61 @@ class Deaths(Schedule):
             self.kill_trainer(worker)
         self.ends_as_the_quiet_run()
         self.assertIn("starts from", self.cluster_.logs(self.job))
+
+
+class Source(Schedule):
+    """The rank that gives its state to a newcomer dies inside the copy. A hundred megabytes, so that this takes a while, of a job that makes no step
+    while it has fewer than three ranks, so that it does not end meanwhile."""
+
+    EPOCHS = 3
+
+    def large(self, workers, **further):
+        return digits_spec(epochs=self.EPOCHS, workers=workers, checkpoint={"every_steps": 1000, "keep_last": 2},
+                           model={"mlp": {"hidden": [2048, 4096], "dropout": 0.1}}, **further)
+
+    def logs_of(self, worker, generation="*", rank="*"):
+        """What the trainers of the worker said, as their agent writes it."""
+        return "".join(path.read_text(errors="replace") for path in self.cluster_.folder.glob(f"{worker}/logs/{self.job}-{generation}-{rank}.log"))
+
+    def copy_after(self, generation):
+        """(generation, worker that gives, worker that takes) of the next copy, the moment that it is under way."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            for giver in self.cluster_.workers:
+                for taker, at in re.findall(r"gives its state to rank (\d+)[\d, ]* in generation (\d+)", self.logs_of(giver)):
+                    if int(at) > generation:
+                        taker, = [worker for worker in self.cluster_.workers if list(self.cluster_.folder.glob(f"{worker}/logs/{self.job}-{at}-{taker}.log"))]
+                        return int(at), giver, taker
+        self.fail(f"no newcomer was given the state; the job says {self.now()}")
+
+    def test_dies_inside_the_copy(self):
+        cluster = self.cluster_ = self.cluster(workers=3, threads=1)
+        self.expected = cluster.run_to_end(self.large({"min": 1, "max": 1}, name="quiet"))["modelSha256"]
+        self.job = cluster.submit(self.large({"min": 3, "max": 3}))
+        generation, inside, rounds = int(cluster.wait_step(self.job, 10)["generation"]), 0, 0
+        while inside < 2:
+            rounds += 1
+            self.kill_trainer(self.now()["members"][-1]["worker"])
+            generation, giver, taker = self.copy_after(generation)
+            source, receiver = cluster.trainers(giver), cluster.trainers(taker)
+            with stopped_for(0, receiver):  # who reads nothing cannot be given all of it
+                self.kill_trainer(giver)
+                until(lambda: all(map(ended, source)), "the source to be dead")
+
+            def goes_on():
+                now = self.now()
+                return now["state"] == "JOB_STATE_RUNNING" and len(now["members"]) == 3 and int(now["generation"]) > generation and now
+
+            later = int(until(goes_on, lambda: f"the job to go on; it says {self.now()}")["generation"])
+            self.assertEqual(cluster.trainers(taker), receiver, "the receiver did not keep its process")
+            # Its lines come in order: once it tells of a later generation, all that it has to say of this one is there.
+            until(lambda: any(int(at) > generation for at in re.findall(r"goes on in generation (\d+)", self.logs_of(taker))), "the receiver's log")
+            took, has = (re.search(rf"{word} its state from rank \d+ in generation {generation}\n", self.logs_of(taker)) for word in ("takes", "has"))
+            inside += took is not None and has is None
+            generation = later
+        print(f"{inside} of {rounds} kills fell inside a copy", flush=True)
+        self.ends_as_the_quiet_run(self.EPOCHS)
+        self.no_checkpoint_was_read()
 
 
 class Hang(Schedule):
@@ -211,10 +254,7 @@ class Network(Schedule):
         reason = why_not()
         if reason:
             self.skipTest(reason)
-        cluster = self.cluster_ = NetworkCluster(workers)
-        self.addCleanup(cluster.close)
-        self.addCleanup(lambda: self._bad() > self._bad_before and print(cluster.all_logs()))
-        cluster.start()
+        cluster = self.cluster_ = self.started(NetworkCluster(workers))
         self.expected = Quiet.get(cluster)
         for worker in cluster.workers if discipline else ():
             try:

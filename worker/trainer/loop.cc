@@ -288,9 +288,20 @@ absl::Status TrainerLoop::ShareState() {
     (positions[rank] == furthest ? holders : receivers).push_back(rank);
   if (holders.size() > 1) RETURN_IF_ERROR(CompareHolders(holders));
   if (receivers.empty()) return absl::OkStatus();
+  const int sender = holders.front();
+  const bool takes = mine != furthest;
+  const std::string what =
+      absl::StrCat("its state from rank ", sender, " in generation ", assignment_.generation());
+  if (assignment_.rank() == sender) {
+    spdlog::info("step {}: gives its state to rank {} in generation {}", program_->step(),
+                 absl::StrJoin(receivers, ", "), assignment_.generation());
+  } else if (takes) {
+    spdlog::info("takes {}", what);
+  }
   // Its own state is worth more than half of another's: the sender may die on the way.
-  const bool behind = mine >= 0 && mine < furthest;
-  RETURN_IF_ERROR(TransferState(holders.front(), receivers, behind));
+  const bool behind = mine >= 0 && takes;
+  RETURN_IF_ERROR(TransferState(sender, receivers, behind));
+  if (takes) spdlog::info("step {}: has {}", program_->step(), what);
   holds_state_ = true;
   return absl::OkStatus();
 }
