@@ -16,8 +16,10 @@ import urllib.request
 import grpc
 from google.protobuf import json_format
 
+import http2
 from certificates import Authority
 from cluster import BIN, REPOSITORY, EndToEndTest, digits_spec, metric, until
+from http2 import Http2
 from reflected import Client
 from secure_cluster import SecureCluster
 
@@ -255,6 +257,79 @@ class Floods(EndToEndTest):
             one.close()
         self.settle(coordinator, before)
         self.assertRegex(ask(page, get), "^HTTP/1.1 200 ")
+
+
+class Streams(EndToEndTest):
+    """More streams on one connection than it may have, by a client that keeps to the server's settings, and by ones that do not."""
+
+    def setUp(self):
+        super().setUp()
+        self.running = self.cluster(workers=0)
+        self.job = self.running.submit(digits_spec())  # waits for a worker for ever, and so does who watches it
+
+    def connect(self, acknowledge):
+        connection = Http2(self.running.address, acknowledge)
+        self.addCleanup(connection.close)
+        return connection
+
+    def watch(self, connection):
+        return connection.call(f"{JOBS}/WatchJob", b"\n" + bytes([len(self.job)]) + self.job.encode())
+
+    def hear(self, connection, wanted):
+        """Reads until `wanted` streams have answered: those that are open, and {stream: trailers} of those that ended."""
+        opened, ended = set(), {}
+        while len(opened | set(ended)) < wanted:
+            kind, flags, stream, payload = connection.read()
+            if kind == http2.HEADERS and flags & http2.END_STREAM:
+                ended[stream] = payload
+            elif kind == http2.HEADERS:
+                opened.add(stream)
+        return opened - set(ended), ended
+
+    def test_the_limit_is_told_and_as_many_streams_are_served(self):
+        connection = self.connect(acknowledge=True)
+        limit = connection.settings[http2.MAX_CONCURRENT_STREAMS]
+        self.assertEqual(limit, 128)
+        for _ in range(limit):
+            self.watch(connection)
+        opened, ended = self.hear(connection, limit)
+        self.assertEqual((len(opened), ended), (limit, {}))
+        connection.cancel(1)
+        again = self.watch(connection)
+        while (frame := connection.read())[2] != again:
+            pass
+        self.assertEqual(frame[0], http2.HEADERS)
+
+    def test_who_opens_more_than_it_was_told_loses_its_connection_alone(self):
+        connection, other = self.connect(acknowledge=True), self.connect(acknowledge=True)
+        with self.assertRaises(OSError):
+            for _ in range(connection.settings[http2.MAX_CONCURRENT_STREAMS] + 1):
+                self.watch(connection)
+            while True:
+                connection.read()
+        self.watch(other)
+        self.assertEqual(self.hear(other, 1), ({1}, {}))
+
+    def test_who_never_takes_the_settings_has_a_limit_all_the_same(self):
+        connection, wanted = self.connect(acknowledge=False), 600
+        for _ in range(wanted):
+            self.watch(connection)
+        opened, ended = self.hear(connection, wanted)
+        self.assertEqual((len(opened), len(ended)), (256, wanted - 256))
+        for trailers in ended.values():
+            self.assertIn(b"this connection has 256 open streams already", trailers)
+        self.running.submit(digits_spec())
+        for stream in opened:
+            connection.cancel(stream)
+        # Those that were cancelled count until the server is done with them.
+        until(lambda: self.is_served(connection), "a stream to be served again")
+
+    def is_served(self, connection):
+        wanted = self.watch(connection)
+        while True:
+            kind, flags, stream, _ = connection.read()
+            if stream == wanted and kind == http2.HEADERS:
+                return not flags & http2.END_STREAM
 
 
 class PageTls(EndToEndTest):
