@@ -18,12 +18,13 @@ from google.protobuf import json_format
 
 import http2
 from certificates import Authority
-from cluster import BIN, REPOSITORY, EndToEndTest, digits_spec, metric, until
+from cluster import BIN, PATIENCE, REPOSITORY, EndToEndTest, digits_spec, metric, until
 from http2 import Http2
 from reflected import Client
 from secure_cluster import SecureCluster
 
 JOBS = "lockstep.v1.Jobs"
+SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 SOON = 20.0  # seconds that a normal client's submit may take while others misbehave
 
 
@@ -257,6 +258,45 @@ class Floods(EndToEndTest):
             one.close()
         self.settle(coordinator, before)
         self.assertRegex(ask(page, get), "^HTTP/1.1 200 ")
+
+
+class Metrics(EndToEndTest):
+    """/metrics has a web server of its own, without limits for each address: it is slower then, and goes on."""
+
+    def drip(self, address, stop):
+        """A header without an end, a byte now and then, and again on another connection once that is closed."""
+        while not stop.is_set():
+            with contextlib.suppress(OSError), contextlib.closing(connect(address)) as slow:
+                for byte in b"GET /metrics HTTP/1.1\r\nX: " + b"x" * 10000:
+                    if stop.wait(0.5):
+                        return
+                    slow.send(bytes([byte]))
+
+    def test_a_scrape_comes_through_slow_silent_and_broken_clients(self):
+        cluster = self.cluster(workers=1)
+        for program in (cluster.coordinator, cluster.workers["node-0"]):
+            with self.subTest(program=program.name):
+                address, stop = program.addresses["metrics"], threading.Event()
+                self.assertIn("lockstep_build_info", ask(address, SCRAPE))
+                before, memory = descriptors(program), resident(program)
+                drips = [threading.Thread(target=self.drip, args=(address, stop)) for _ in range(20)]
+                for one in drips:
+                    one.start()
+                self.addCleanup(stop.set)
+                made = [connect(address) for _ in range(60)]
+                self.assertIn("lockstep_build_info", ask(address, SCRAPE, patience=PATIENCE), "nobody may hold a scrape up for ever")
+                for garbage in (b"\0" * 1000, b"GET " + b"/" * 100000, b"POST /metrics HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n", b"\x16\x03\x01\x02\x00"):
+                    self.assertNotIn("lockstep_build_info", ask(address, garbage, patience=PATIENCE))
+                self.assertTrue(program.alive())
+                self.assertLess(resident(program), memory + (64 << 20))
+                stop.set()
+                for one in [*drips]:
+                    one.join()
+                for one in made:
+                    one.close()
+                until(lambda: descriptors(program) <= before + 8, lambda: f"{descriptors(program)} descriptors to be {before} again", 60)
+                self.assertIn("lockstep_build_info", ask(address, SCRAPE))
+        cluster.submit(digits_spec())
 
 
 class Streams(EndToEndTest):
