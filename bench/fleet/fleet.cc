@@ -11,7 +11,8 @@
 //   fleet finished STORE COUNT
 //     puts finished jobs into a store
 //
-// ROOT is the coordinator's artifact root. PER_CHANNEL agents share a connection.
+// ROOT is the coordinator's artifact root. PER_CHANNEL agents share a connection. Agents take TLS files and
+// token from LOCKSTEP_TLS_CA, ..., LOCKSTEP_TOKEN, as a worker does.
 #include <poll.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -29,6 +30,8 @@
 #include "absl/time/time.h"
 #include "bench/fleet/finished_jobs.h"
 #include "bench/fleet/simulated_agent.h"
+#include "common/auth/client_access.h"
+#include "common/net/tls_credentials.h"
 #include "lockstep/v1/jobs.grpc.pb.h"
 
 namespace lockstep {
@@ -51,18 +54,20 @@ double Quantile(const std::vector<double>& sorted, double q) {
 
 class Fleet {
  public:
-  Fleet(const std::string& target, const std::string& root, int agents, int devices, int per_channel) {
+  Fleet(const std::string& target, const std::string& root, int agents, int devices, int per_channel,
+        const ClientAccess& access) {
+    const auto credentials = MakeChannelCredentials(access.tls);
     std::string root_id;
     std::getline(std::ifstream(absl::StrCat(root, "/.lockstep-root")) >> std::ws, root_id);
     for (int i = 0; i < agents; ++i) {
       if (i % per_channel == 0) {
         grpc::ChannelArguments arguments;
         arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // else equal channels share one connection
-        stubs_.push_back(v1::Workers::NewStub(
-            grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments)));
+        stubs_.push_back(v1::Workers::NewStub(grpc::CreateCustomChannel(target, credentials, arguments)));
       }
-      agents_.push_back(std::make_unique<SimulatedAgent>(
-          stubs_.back().get(), absl::StrCat("simulated-", getpid(), "-", i), devices, root_id, &counts_));
+      agents_.push_back(std::make_unique<SimulatedAgent>(stubs_.back().get(),
+                                                         absl::StrCat("simulated-", getpid(), "-", i),
+                                                         devices, root_id, access.token, &counts_));
     }
   }
   ~Fleet() {
@@ -205,7 +210,16 @@ int Main(const std::vector<std::string>& words) {
     std::fprintf(stderr, "usage: see the top of bench/fleet/fleet.cc\n");
     return 2;
   }
-  Fleet fleet(words[1], words[2], number(3), number(4), number(5));
+  ClientAccess access;
+  const absl::Status status = access.Complete([](const char* name) {
+    const char* value = std::getenv(name);
+    return std::string(value != nullptr ? value : "");
+  });
+  if (!status.ok()) {
+    std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
+    return 1;
+  }
+  Fleet fleet(words[1], words[2], number(3), number(4), number(5), access);
   if (what == "agents") return Agents(&fleet, number(6));
   if (what == "drain") return Drain(&fleet, number(6));
   fleet.counts().hold = true;

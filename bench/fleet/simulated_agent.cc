@@ -16,7 +16,7 @@ int64_t NowNanos() {
 }  // namespace
 
 SimulatedAgent::SimulatedAgent(v1::Workers::Stub* stub, const std::string& name, int devices,
-                               const std::string& root_id, FleetCounts* counts)
+                               const std::string& root_id, const std::string& token, FleetCounts* counts)
     : counts_(counts),
       until_asking_(static_cast<int>(std::hash<std::string>()(name) % FleetCounts::kAskEvery)) {
   v1::Register& registration = *registration_.mutable_register_();
@@ -33,6 +33,7 @@ SimulatedAgent::SimulatedAgent(v1::Workers::Stub* stub, const std::string& name,
     device.mutable_profile()->set_device_model("simulated");
     device.mutable_profile()->set_instruction_set("none");
   }
+  if (!token.empty()) context_.AddMetadata("authorization", "Bearer " + token);
   stub->async()->Connect(&context_, this);
 }
 

@@ -38,7 +38,7 @@ class SimulatedAgent : public grpc::ClientBidiReactor<v1::ConnectRequest, v1::Co
  public:
   // Pointers must outlive the agent. `root_id`: of the coordinator's artifact root.
   SimulatedAgent(v1::Workers::Stub* stub, const std::string& name, int devices, const std::string& root_id,
-                 FleetCounts* counts);
+                 const std::string& token, FleetCounts* counts);
 
   void Start();
   void Heartbeat();

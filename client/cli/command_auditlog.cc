@@ -18,7 +18,9 @@ class AuditlogVerifyCommand : public Command {
            "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
   }
   void Declare(Flags* flags) override {
-    flags->Positional("FILE", &file_, "The file audit.log of the coordinator's data folder, or a copy");
+    flags->Positional("FILE", &file_,
+                      "The file audit.log of the coordinator's data folder, or a copy, with audit.log.1 and "
+                      "so on beside it");
     flags->Text("--noted", &noted_, "A SHA-256 that an earlier check printed: that line must still be there",
                 "SHA256");
   }
@@ -28,7 +30,9 @@ class AuditlogVerifyCommand : public Command {
     session->err()
         << file_ << " is whole. Note the last line's SHA-256 elsewhere: it shows later that the end was not "
         << "cut off or written anew" << std::endl;
-    session->out() << summary.lines << " lines, the last with SHA-256 " << summary.head << std::endl;
+    session->out() << summary.lines << " lines"
+                   << (summary.files > 1 ? absl::StrCat(" in ", summary.files, " files") : "")
+                   << ", the last with SHA-256 " << summary.head << std::endl;
     return kExitSucceeded;
   }
 

@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <filesystem>
 #include <fstream>
+#include <iterator>
 
 #include "common/auth/audit_chain.h"
 #include "common/auth/client_access.h"
@@ -156,6 +158,62 @@ TEST(VerifyAuditLog, EveryCutByteIsSeen) {
   const size_t first = text.find('\n') + 1;
   for (size_t size = first + 1; size < text.size(); ++size) {
     EXPECT_THAT(Problem(text.substr(0, size)), HasSubstr("line 2")) << size;
+  }
+}
+
+// One chain in files of 2 lines each: `audit.log.1`, ..., and the rest in `audit.log`, whose path it returns.
+std::string ChainOfFiles(int lines) {
+  std::string path = FreshFolder() + "/audit.log", text = Chain(lines);
+  for (int file = 1; lines > 2; ++file, lines -= 2) {
+    const size_t end = text.find('\n', text.find('\n') + 1) + 1;
+    std::ofstream(absl::StrCat(path, ".", file)) << text.substr(0, end);
+    text.erase(0, end);
+  }
+  std::ofstream(path) << text;
+  return path;
+}
+
+TEST(VerifyAuditLog, AllFilesAreOneChainInTheOrderOfTheirNumbers) {
+  const std::string path = ChainOfFiles(23);  // .10 comes after .9
+  std::ofstream(path + ".bak") << "not of the log\n";
+  std::ofstream(path + ".01") << "nor this\n";
+  const auto summary = VerifyAuditLog(path, "");
+  ASSERT_TRUE(summary.ok()) << summary.status();
+  EXPECT_EQ(summary->lines, 23);
+  EXPECT_EQ(summary->files, 12);
+  EXPECT_EQ(summary->head, VerifyAuditLog(Written(Chain(23)), "")->head);
+  EXPECT_TRUE(VerifyAuditLog(path, VerifyAuditLog(Written(Chain(3)), "")->head).ok())
+      << "noted in an older file";
+}
+
+TEST(VerifyAuditLog, TheFirstBreakIsNamedWithItsFile) {
+  const struct {
+    const char* file;
+    size_t line;  // to be changed
+    const char* said;
+  } cases[] = {{".1", 1, "audit.log.1: line 1 was changed"},
+               {".2", 1, "audit.log.2: line 1 was changed"},
+               {".2", 2, "audit.log.2: line 2 was changed, or line 1 of "},
+               {".3", 2, "audit.log.3: line 2 was changed, or line 1 of "}};
+  for (const auto& one : cases) {
+    const std::string path = ChainOfFiles(7);
+    std::ifstream file(path + one.file);
+    std::string text(std::istreambuf_iterator<char>(file), {});
+    text[text.find("\"x\"", one.line == 1 ? 0 : text.find('\n')) + 1] = 'y';
+    std::ofstream(path + one.file) << text;
+    EXPECT_THAT(std::string(VerifyAuditLog(path, "").status().message()), HasSubstr(one.said)) << one.file;
+  }
+}
+
+TEST(VerifyAuditLog, AFileThatIsGoneIsMissed) {
+  for (const char* gone : {".1", ".2", ".3", ""}) {
+    const std::string path = ChainOfFiles(7);
+    std::filesystem::remove(path + gone);
+    const absl::Status status = VerifyAuditLog(path, "").status();
+    EXPECT_THAT(std::string(status.message()),
+                HasSubstr(std::string(gone) == ".3" ? "audit.log: line 1 has the number 7"
+                                                    : absl::StrCat("audit.log", gone)))
+        << gone;
   }
 }
 

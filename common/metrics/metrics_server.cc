@@ -54,10 +54,12 @@ absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(const Option
     ASSIGN_OR_RETURN(impl->address, ParseHostPort(options.listen));
     RETURN_IF_ERROR(CheckListenable(impl->address, "the metrics page", options.flag));
     try {  // the web server reports its failures by throwing
-      // TCP_NODELAY and few threads: one scraper, a page of some kB.
-      impl->exposer = std::make_unique<prometheus::Exposer>(std::vector<std::string>{
-          "listening_ports", impl->address.ToString(), "num_threads", "2", "tcp_nodelay", "1",
-          "connection_queue", "64", "request_timeout_ms", "5000"});
+      // One scraper needs one thread. More, and little time for each: the slow and the silent hold a thread
+      // until their time is over, and the scraper waits behind them.
+      impl->exposer = std::make_unique<prometheus::Exposer>(
+          std::vector<std::string>{"listening_ports", impl->address.ToString(), "num_threads", "16",
+                                   "tcp_nodelay", "1", "connection_queue", "64", "request_timeout_ms", "5000",
+                                   "enable_keep_alive", "no", "max_request_size", "16384"});
       const std::vector<int> ports = impl->exposer->GetListeningPorts();
       if (ports.empty()) return absl::InternalError("the metrics page is served on no port");
       impl->address.port = ports.front();

@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -19,6 +21,7 @@ namespace {
 
 constexpr size_t kLongestText = 1000;  // of one field
 constexpr int64_t kLongestLine = 64 << 10;
+constexpr int kOpenFlags = O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC;
 
 absl::Status FileError(const std::string& path, const char* what) {
   return absl::UnavailableError(
@@ -84,22 +87,53 @@ absl::StatusOr<Tail> ReadTail(const std::string& path, int fd) {
   return tail;
 }
 
+// The end of the newest file that was renamed, as that of a file without bytes.
+absl::StatusOr<Tail> TailOfOlder(const std::string& path) {
+  ASSIGN_OR_RETURN(const std::vector<int64_t> older, OlderAuditFiles(path));
+  if (older.empty()) return Tail();
+  const std::string newest = absl::StrCat(path, ".", older.back());
+  const int fd = open(newest.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return FileError(newest, "read");
+  auto tail = ReadTail(newest, fd);
+  close(fd);
+  if (tail.ok()) tail->size = 0;
+  return tail;
+}
+
+// So that a crash leaves the new names.
+void SyncFolderOf(const std::string& path) {
+  const int fd =
+      open(std::filesystem::absolute(path).parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return;
+  fsync(fd);
+  close(fd);
+}
+
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<AuditLog>> AuditLog::Open(const std::string& path, Clock* clock) {
-  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+absl::StatusOr<std::unique_ptr<AuditLog>> AuditLog::Open(const std::string& path, Clock* clock,
+                                                         int64_t limit) {
+  const int fd = open(path.c_str(), kOpenFlags, 0600);
   if (fd < 0) return FileError(path, "open");
   auto tail = ReadTail(path, fd);
   if (tail.ok() && ftruncate(fd, tail->size) != 0) tail = FileError(path, "cut");
+  if (tail.ok() && tail->size == 0) tail = TailOfOlder(path);
   if (!tail.ok()) {
     close(fd);
     return tail.status();
   }
-  return std::unique_ptr<AuditLog>(new AuditLog(path, fd, tail->size, tail->lines, tail->head, clock));
+  return std::unique_ptr<AuditLog>(new AuditLog(path, fd, tail->size, tail->lines, tail->head, limit, clock));
 }
 
-AuditLog::AuditLog(std::string path, int fd, int64_t size, int64_t lines, std::string head, Clock* clock)
-    : path_(std::move(path)), fd_(fd), clock_(clock), size_(size), lines_(lines), head_(std::move(head)) {
+AuditLog::AuditLog(std::string path, int fd, int64_t size, int64_t lines, std::string head, int64_t limit,
+                   Clock* clock)
+    : path_(std::move(path)),
+      limit_(limit),
+      clock_(clock),
+      fd_(fd),
+      size_(size),
+      lines_(lines),
+      head_(std::move(head)) {
   thread_ = std::thread([this] { Loop(); });
 }
 
@@ -153,6 +187,25 @@ void AuditLog::Loop() {
   }
 }
 
+void AuditLog::BeginFile() {
+  const auto older = OlderAuditFiles(path_);
+  const std::string renamed = absl::StrCat(path_, ".", !older.ok() || older->empty() ? 1 : older->back() + 1);
+  int fd = -1;
+  if (older.ok() && rename(path_.c_str(), renamed.c_str()) == 0) {
+    fd = open(path_.c_str(), kOpenFlags | O_EXCL, 0600);
+    if (fd < 0) rename(renamed.c_str(), path_.c_str());
+  }
+  if (fd < 0) {
+    LogWarning("the audit log is too long, and no new file can be begun; it goes on in the old one",
+               {{"error", FileError(path_, "rename")}, {"bytes", size_}});
+    return;
+  }
+  close(std::exchange(fd_, fd));
+  size_ = 0;
+  SyncFolderOf(path_);
+  LogInfo("the audit log goes on in a new file", {{"before", renamed}});
+}
+
 absl::Status AuditLog::Write(const std::vector<Waiting>& batch) {
   std::string text, head = head_;
   int64_t lines = lines_;
@@ -161,6 +214,7 @@ absl::Status AuditLog::Write(const std::vector<Waiting>& batch) {
     head = Sha256Hex(line);
     absl::StrAppend(&text, line, "\n");
   }
+  if (size_ > 0 && size_ + static_cast<int64_t>(text.size()) > limit_) BeginFile();
   const ssize_t written = write(fd_, text.data(), text.size());
   if (written != static_cast<ssize_t>(text.size()) || fdatasync(fd_) != 0) {
     if (written >= 0 && written != static_cast<ssize_t>(text.size())) errno = ENOSPC;

@@ -3,7 +3,9 @@
 //
 //   Append --> queue --> one thread: all that wait are written, one fsync, then their callbacks run
 //
-// so that many calls share an fsync and no thread that serves them waits for the disk.
+// so that many calls share an fsync and no thread that serves them waits for the disk. A file that would
+// become longer than a limit is renamed (`audit.log.1`, the next one `.2`, ...) and never touched again;
+// nothing is deleted here.
 //
 // Thread-safe.
 #pragma once
@@ -36,9 +38,11 @@ struct AuditEntry {
 
 class AuditLog {
  public:
-  // Goes on with a file that is there. A line that a crash cut off is removed: nobody was answered for it.
-  // DATA_LOSS: the file's last line is not one of an audit log. `clock` must outlive the log.
-  static absl::StatusOr<std::unique_ptr<AuditLog>> Open(const std::string& path, Clock* clock);
+  // Goes on with a file that is there, or else after the newest of the renamed ones. A line that a crash cut
+  // off is removed: nobody was answered for it. `limit`: bytes of one file, exceeded by what is written at
+  // once at most. DATA_LOSS: the last line is not one of an audit log. `clock` must outlive the log.
+  static absl::StatusOr<std::unique_ptr<AuditLog>> Open(const std::string& path, Clock* clock,
+                                                        int64_t limit = int64_t{64} << 20);
   ~AuditLog();  // writes what waits
 
   // `written` runs on the log's thread when the line is on disk, or cannot be; it may be empty.
@@ -59,14 +63,18 @@ class AuditLog {
     std::function<void()> written;
   };
 
-  AuditLog(std::string path, int fd, int64_t size, int64_t lines, std::string head, Clock* clock);
+  AuditLog(std::string path, int fd, int64_t size, int64_t lines, std::string head, int64_t limit,
+           Clock* clock);
   void Loop();
+  // Goes on in a new file. Where that fails, with the old one: a log that is too long is better than none.
+  void BeginFile();
   absl::Status Write(const std::vector<Waiting>& batch);
   bool HasWorkOrStops() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopping_ || !waiting_.empty(); }
 
   const std::string path_;
-  const int fd_;
+  const int64_t limit_;
   Clock* const clock_;
+  int fd_;                // of the writing thread
   int64_t size_, lines_;  // of the writing thread
   std::string head_;      // of the writing thread
 

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -230,6 +231,65 @@ TEST_F(AuditTest, ChainGoesOnAfterARestartAndATornLine) {
     ASSERT_TRUE(summary.ok()) << summary.status() << " after a cut at " << cut;
     ASSERT_EQ(summary->lines, 2);
   }
+}
+
+TEST_F(AuditTest, AFileThatIsFullIsRenamedAndTheChainGoesOn) {
+  const auto fill = [this](int lines) {
+    const auto log = AuditLog::Open(path(), &clock_, /*limit=*/1000);
+    for (int i = 0; i < lines; ++i) {
+      absl::Notification written;
+      (*log)->Append({.rpc = "x", .outcome = "OK"}, [&] { written.Notify(); });
+      written.WaitForNotification();
+    }
+    EXPECT_TRUE((*log)->status().ok());
+  };
+  fill(20);
+  const auto first = VerifyAuditLog(path(), "");
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_EQ(first->lines, 20);
+  EXPECT_GT(first->files, 3);
+  for (int file = 1; file < first->files; ++file) {
+    EXPECT_LE(Contents(absl::StrCat(path(), ".", file)).size(), 1000u);
+    EXPECT_GT(Contents(absl::StrCat(path(), ".", file)).size(), 500u);
+  }
+  const std::string oldest = Contents(path() + ".1");
+  fill(20);  // after a restart
+  EXPECT_EQ(VerifyAuditLog(path(), first->head)->lines, 40);
+  EXPECT_EQ(Contents(path() + ".1"), oldest);
+}
+
+// rename, then the new file: between the two, and right after.
+TEST_F(AuditTest, ACrashWhileAFileIsBegunLosesNothing) {
+  for (const bool begun : {false, true}) {
+    Open()->Append({.rpc = "a", .outcome = "OK"});
+    const auto before = VerifyAuditLog(path(), "");
+    ASSERT_TRUE(before.ok()) << before.status();
+    std::filesystem::rename(path(), absl::StrCat(path(), ".", before->files));
+    if (begun) std::ofstream(path()) << R"({"n":2,"ti)";
+    Open()->Append({.rpc = "b", .outcome = "OK"});
+    const auto summary = VerifyAuditLog(path(), before->head);
+    ASSERT_TRUE(summary.ok()) << summary.status();
+    EXPECT_EQ(summary->lines, before->lines + 1);
+    EXPECT_EQ(summary->files, before->files + 1);
+  }
+}
+
+TEST_F(AuditTest, WhereNoFileCanBeBegunTheOldOneGoesOn) {
+  const auto log = AuditLog::Open(path(), &clock_, /*limit=*/100);
+  const auto append = [&] {
+    absl::Notification written;
+    (*log)->Append({.rpc = "x", .outcome = "OK"}, [&] { written.Notify(); });
+    written.WaitForNotification();
+  };
+  append();
+  std::filesystem::rename(path(), path() + "-taken");  // as if by somebody else: the name is gone
+  append();
+  EXPECT_TRUE((*log)->status().ok());
+  std::filesystem::rename(path() + "-taken", path());
+  EXPECT_EQ(VerifyAuditLog(path(), "")->lines, 2);
+  append();
+  EXPECT_EQ(VerifyAuditLog(path(), "")->lines, 3);
+  EXPECT_EQ(VerifyAuditLog(path(), "")->files, 2);
 }
 
 TEST_F(AuditTest, ForeignFileIsNotContinued) {

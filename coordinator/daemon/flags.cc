@@ -89,6 +89,9 @@ std::variant<CoordinatorFlags, Exit> ParseFlags(int argc, const char* const* arg
       "ask for tokens on loopback, too; where other machines reach the API by TLS they are always needed");
   takes.Number("--calls-per-second", &flags.calls_per_second, 1, 1000000,
                "that one token may make; twice as many at once");
+  takes.Number(
+      "--audit-file-mib", &flags.audit_file_mib, 1, 1 << 20,
+      "MiB of DATA-DIR/audit.log, after which it becomes audit.log.1 (.2, ...) and a new one is begun");
   takes.Number("--max-connections", &flags.max_connections, 1, 1000000,
                "to the API; more are closed, and the open ones go on");
   takes.Number("--max-connections-per-peer", &flags.max_connections_per_peer, 1, 1000000,

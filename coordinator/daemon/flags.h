@@ -27,6 +27,7 @@ struct CoordinatorFlags {
   TlsFiles tls;                                   // of the API; tls.ca: clients must show a certificate
   bool auth = false;                              // ask for tokens also where that is not the default
   int calls_per_second = 500;                     // of one token
+  int audit_file_mib = 64;                        // of the audit log, until it goes on in another file
   int max_connections = 2048;                     // to the API
   int max_connections_per_peer = 512;             // of one address, or one IPv6 network (/64)
   std::string health_listen;                      // health checks alone, without TLS; empty: none

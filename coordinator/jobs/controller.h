@@ -58,17 +58,6 @@ struct ControllerSnapshot {
   std::vector<Rank> ranks;  // of running jobs, those whose step times are known
 };
 
-// Something that happened to a worker, or to one device of it.
-struct FleetEvent {
-  enum class Kind { kJoined, kDraining, kLost, kLeft, kFailure, kCordoned, kQuarantined, kUncordoned };
-  absl::Time time;
-  Kind kind = Kind::kJoined;
-  std::string worker;
-  std::string device;  // empty: all of the worker
-  std::string job;     // id; empty: none was concerned
-  std::string text;    // for people; may be empty
-};
-
 // Whose a new job is.
 struct JobOwner {
   std::string space = kDefaultNamespace;
@@ -150,7 +139,8 @@ class Controller {
   std::vector<v1::Model> ListModels(const std::string& space = "");    // empty: of all namespaces
   ControllerSnapshot Snapshot();
   JobChanges ChangedJobs(int64_t after_revision);
-  std::vector<FleetEvent> FleetEvents();  // the last ones since the coordinator's start, oldest first
+  std::vector<FleetEvent>
+  FleetEvents();  // the last kMostFleetEvents, oldest first; those before a restart, too
 
   // Subscriptions. The callback gets what is there already, then what comes; `end` (exactly once) when the
   // job is final or, without follow, when all that is there was given. Drop the handle to unsubscribe: no

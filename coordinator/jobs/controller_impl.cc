@@ -103,6 +103,8 @@ absl::Status Controller::Impl::Load() {
   published.SetCounts(counts);
   published.SetJobs(ledger.jobs());
   published.SetCordons(ledger.cordons());
+  ASSIGN_OR_RETURN(const auto stored_events, store->LoadFleetEvents());
+  published.SetFleetEvents(stored_events);
   published.SetNamespaces(ledger.namespaces());
   return absl::OkStatus();
 }
@@ -119,12 +121,24 @@ absl::Status Controller::Impl::CommitRound() {
     ledger.Undo();
     return status;
   }
-  published.Update(ledger, reports.counters(), commands.submits(), generations.queue_waits(),
-                   schedule_seconds);
+  std::vector<FleetEvent> events = published.Update(ledger, reports.counters(), commands.submits(),
+                                                    generations.queue_waits(), schedule_seconds);
   ledger.RunActions();
   watchers.Notify();
   ledger.EndRound();
+  Keep(std::move(events));
   return absl::OkStatus();
+}
+
+// A commit of their own, whose failure is nobody else's: with a full disk workers still come and go.
+void Controller::Impl::Keep(std::vector<FleetEvent> events) {
+  if (events.empty()) return;
+  std::move(events.begin(), events.end(), std::back_inserter(unkept.fleet_events));
+  if (store->Commit(unkept).ok()) {
+    unkept.fleet_events.clear();
+  } else if (unkept.fleet_events.size() > kMostFleetEvents) {
+    unkept.fleet_events.erase(unkept.fleet_events.begin(), unkept.fleet_events.end() - kMostFleetEvents);
+  }
 }
 
 void Controller::Impl::PostCall(JobCallback done, std::function<void(const JobCallback&)> apply) {

@@ -41,6 +41,7 @@ struct Controller::Impl {
   void Heartbeat(const std::string& worker, const v1::Heartbeat& heartbeat);
   void Dispatch(int64_t session, const v1::ConnectRequest& message);
   absl::Status CommitRound();
+  void Keep(std::vector<FleetEvent> events);
 
   const Controller::Options options;
   Store* const store;
@@ -56,6 +57,7 @@ struct Controller::Impl {
   JobDeletions deletions;
   Watchers watchers;
   Published published;
+  Batch unkept;  // events that the store does not have yet
   double schedule_seconds = 0;
   std::atomic<int64_t> next_session{1};
   ControlLoop loop;

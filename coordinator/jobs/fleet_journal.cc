@@ -5,8 +5,9 @@
 namespace lockstep {
 
 void FleetJournal::Enter(FleetEvent event) {
+  fresh_.push_back(event);
   events_.push_back(std::move(event));
-  if (events_.size() > kMostEvents) events_.pop_front();
+  if (events_.size() > kMostFleetEvents) events_.pop_front();
 }
 
 void FleetJournal::JobChanged(const std::string& id) {
@@ -21,8 +22,9 @@ void FleetJournal::JobChanged(const std::string& id) {
   jobs_by_revision_.erase(oldest);
 }
 
-void FleetJournal::Add(const Ledger& ledger, const std::map<std::string, WorkerRecord>& workers,
-                       const std::map<Slot, v1::Cordon>& cordons) {
+std::vector<FleetEvent> FleetJournal::Add(const Ledger& ledger,
+                                          const std::map<std::string, WorkerRecord>& workers,
+                                          const std::map<Slot, v1::Cordon>& cordons) {
   for (const auto& [id, was] : ledger.ChangedJobs()) JobChanged(id);
   for (const FleetEvent& event : ledger.events()) Enter(event);
   for (const std::string& name : ledger.EditedWorkers()) {
@@ -30,6 +32,7 @@ void FleetJournal::Add(const Ledger& ledger, const std::map<std::string, WorkerR
     AddWorker(name, old == workers.end() ? nullptr : &old->second, ledger.FindWorker(name), ledger.now());
   }
   if (ledger.cordons_changed()) AddCordons(cordons, ledger.cordons(), ledger.now());
+  return std::exchange(fresh_, {});
 }
 
 void FleetJournal::AddWorker(const std::string& name, const WorkerRecord* was, const WorkerRecord* is,

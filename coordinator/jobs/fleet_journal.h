@@ -1,6 +1,6 @@
-// What happened to workers since the coordinator started, and which jobs changed when: for those who look at
-// both all the time and must not cost more for it. Both are bounded and in memory; what must last stands in
-// the store.
+// What happened to workers, and which jobs changed when: for those who look at both all the time and must not
+// cost more for it. Both are bounded and in memory; the events are in the store as well, and come back from
+// it.
 //
 // Not thread-safe: Published holds its lock around every call.
 #pragma once
@@ -19,12 +19,13 @@ namespace lockstep {
 
 class FleetJournal {
  public:
-  static constexpr size_t kMostEvents = 2'000;
   static constexpr size_t kMostJobs = 20'000;
 
-  // What a committed round changed, against the workers and cordons as they were before it.
-  void Add(const Ledger& ledger, const std::map<std::string, WorkerRecord>& workers,
-           const std::map<Slot, v1::Cordon>& cordons);
+  // What a committed round changed, against the workers and cordons as they were before it; its events.
+  std::vector<FleetEvent> Add(const Ledger& ledger, const std::map<std::string, WorkerRecord>& workers,
+                              const std::map<Slot, v1::Cordon>& cordons);
+
+  void Restore(const std::vector<FleetEvent>& events) { events_.assign(events.begin(), events.end()); }
 
   JobChanges Since(int64_t revision) const;
   std::vector<FleetEvent> Events() const { return {events_.begin(), events_.end()}; }
@@ -37,6 +38,7 @@ class FleetJournal {
   void JobChanged(const std::string& id);
 
   std::deque<FleetEvent> events_;  // oldest first
+  std::vector<FleetEvent> fresh_;  // of the round
   int64_t revision_ = 0;
   int64_t forgotten_ = 0;                            // the newest revision whose job is no longer known
   std::map<int64_t, std::string> jobs_by_revision_;  // each job once, under its last change

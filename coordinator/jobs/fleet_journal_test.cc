@@ -70,6 +70,44 @@ TEST_F(FleetJournalTest, AWorkersLifeIsToldInOrder) {
   EXPECT_THAT(Await(Kind::kJoined, 2).text, HasSubstr("again"));
 }
 
+TEST_F(FleetJournalTest, WhatHappenedBeforeARestartIsStillTold) {
+  {
+    FakeAgent agent(controller_.get(), "w1", 1);
+    agent.Join();
+    const std::string job = SubmitId(Spec());
+    auto crash = FakeAgent::StatusOf(agent.Run(), v1::ASSIGNMENT_STATE_CRASHED);
+    WaitState(job, v1::JOB_STATE_RUNNING);
+    crash.set_signal(9);
+    agent.Report(crash);
+    Await(Kind::kFailure);
+  }
+  const size_t before = controller_->FleetEvents().size();
+  RestartController();
+  const std::vector<FleetEvent> events = controller_->FleetEvents();
+  ASSERT_GE(events.size(), before);
+  EXPECT_EQ(events.front().kind, Kind::kJoined);
+  EXPECT_THAT(Await(Kind::kFailure).text, HasSubstr("SIGKILL"));
+  FakeAgent again(controller_.get(), "w1", 1, "avx512_core", "w1-2");
+  again.Join();
+  Await(Kind::kJoined, 2);
+}
+
+TEST_F(FleetJournalTest, AStoreThatCannotBeWrittenKeepsNoWorkerOutAndHasTheEventsLater) {
+  FakeAgent first(controller_.get(), "w1", 1);
+  store_->failing = true;
+  first.Join();
+  Await(Kind::kJoined);
+  store_->failing = false;
+  FakeAgent second(controller_.get(), "w2", 1);
+  second.Join();
+  Await(Kind::kJoined, 2);
+  RestartController();
+  const std::vector<FleetEvent> events = controller_->FleetEvents();
+  ASSERT_GE(events.size(), 2u);
+  EXPECT_EQ(events[0].worker, "w1");
+  EXPECT_EQ(events[1].worker, "w2");
+}
+
 TEST_F(FleetJournalTest, WhatAFailedCommitUndidIsNotTold) {
   FakeAgent agent(controller_.get(), "w1", 1);
   agent.Join();

@@ -40,8 +40,14 @@ void Published::SetCordons(const std::map<Slot, v1::Cordon>& cordons) {
   cordons_ = cordons;
 }
 
-void Published::Update(const Ledger& ledger, const ReportCounters& counters, int64_t submits,
-                       const QueueWaits& queue_waits, double schedule_seconds) {
+void Published::SetFleetEvents(const std::vector<FleetEvent>& events) {
+  absl::MutexLock lock(&mutex_);
+  journal_.Restore(events);
+}
+
+std::vector<FleetEvent> Published::Update(const Ledger& ledger, const ReportCounters& counters,
+                                          int64_t submits, const QueueWaits& queue_waits,
+                                          double schedule_seconds) {
   absl::MutexLock lock(&mutex_);
   for (const auto& [id, was] : ledger.ChangedJobs()) {
     if (was != v1::JOB_STATE_UNSPECIFIED) --snapshot_.jobs_by_state[was];
@@ -55,7 +61,7 @@ void Published::Update(const Ledger& ledger, const ReportCounters& counters, int
   }
   for (const std::string& id : ledger.EditedJobs()) SetUnfinished(id, ledger.FindJob(id));
   if (ledger.namespaces_changed()) namespaces_ = ledger.namespaces();
-  journal_.Add(ledger, workers_, cordons_);
+  std::vector<FleetEvent> events = journal_.Add(ledger, workers_, cordons_);
   for (const std::string& name : ledger.EditedWorkers()) {
     if (const WorkerRecord* worker = ledger.FindWorker(name); worker != nullptr) {
       workers_.insert_or_assign(name, *worker);
@@ -75,6 +81,7 @@ void Published::Update(const Ledger& ledger, const ReportCounters& counters, int
   snapshot_.submits_total = submits;
   snapshot_.queue_waits = queue_waits;
   snapshot_.last_schedule_seconds = schedule_seconds;
+  return events;
 }
 
 std::vector<v1::Worker> Published::Workers(absl::Time now) const {

@@ -23,11 +23,13 @@ class Published {
   // The jobs that were there before the first round.
   void SetJobs(const std::map<std::string, JobRecord>& jobs);
   void SetCordons(const std::map<Slot, v1::Cordon>& cordons);
+  void SetFleetEvents(const std::vector<FleetEvent>& events);
   void SetNamespaces(const std::map<std::string, v1::Namespace>& namespaces);
 
-  // After a commit, before the ledger's round ends.
-  void Update(const Ledger& ledger, const ReportCounters& counters, int64_t submits,
-              const QueueWaits& queue_waits, double schedule_seconds);
+  // After a commit, before the ledger's round ends. What befell workers in the round, which is not yet
+  // stored.
+  std::vector<FleetEvent> Update(const Ledger& ledger, const ReportCounters& counters, int64_t submits,
+                                 const QueueWaits& queue_waits, double schedule_seconds);
 
   std::vector<v1::Worker> Workers(absl::Time now) const;
   // By name, with what their unfinished jobs hold; storage is the store's to tell.

@@ -77,6 +77,7 @@ class FailingStore : public Store {
     return store_->ListTransitions(job);
   }
   absl::StatusOr<std::vector<v1::Cordon>> LoadCordons() override { return store_->LoadCordons(); }
+  absl::StatusOr<std::vector<FleetEvent>> LoadFleetEvents() override { return store_->LoadFleetEvents(); }
   absl::Status SaveDataset(const v1::Dataset& dataset) override { return store_->SaveDataset(dataset); }
   absl::StatusOr<std::vector<v1::Dataset>> LoadDatasets() override { return store_->LoadDatasets(); }
   absl::StatusOr<std::optional<v1::Dataset>> FindDataset(const std::string& name, int version) override {

@@ -83,6 +83,8 @@ std::string OwnerOf(const grpc::ServerContextBase& call) {
   return token.ok() ? Sha256Hex(*token) : "";
 }
 
+StreamOwner StreamOwnerOf(const grpc::ServerContextBase& call) { return {OwnerOf(call), call.peer()}; }
+
 Scope ScopeOf(const grpc::ServerContextBase& call, const TokenStore* tokens) {
   if (tokens == nullptr) return {};
   const auto token = tokens->Find(OwnerOf(call));

@@ -45,7 +45,7 @@ void AgentStream::OnCalled(bool ok) {
     call_->note.emplace(context_.authorizer, context_.audit, kMethod, &call_->context);
   }
   session_ = context_.controller->AgentConnected(shared_from_this());
-  context_.live->Add(shared_from_this(), OwnerOf(call_->context));
+  context_.live->Add(shared_from_this(), StreamOwnerOf(call_->context));
   ReadNext();
 }
 

@@ -66,7 +66,7 @@ class DatasetsService final : public v1::Datasets::CallbackService {
     };
     return ServerStream<v1::ReadShardResponse>::Start(
                context_.live, executor, std::make_unique<ShardSource>(context_.datasets, *request),
-               OwnerOf(*call))
+               StreamOwnerOf(*call))
         .get();
   }
 

@@ -106,7 +106,7 @@ class JobsService final : public v1::Jobs::CallbackService {
           };
           return context_.controller->WatchJob(found->id(), next, EndOf(queue));
         },
-        OwnerOf(*call));
+        StreamOwnerOf(*call));
   }
 
   grpc::ServerWriteReactor<v1::StreamLogsResponse>* StreamLogs(
@@ -121,7 +121,8 @@ class JobsService final : public v1::Jobs::CallbackService {
     const StreamExecutor executor = [pool = context_.pool](std::function<void()> task) {
       pool->Run(std::move(task));
     };
-    auto stream = ServerStream<Response>::Start(context_.live, executor, std::move(source), OwnerOf(*call));
+    auto stream =
+        ServerStream<Response>::Start(context_.live, executor, std::move(source), StreamOwnerOf(*call));
     signal->OnChange([weak = std::weak_ptr<ServerStream<Response>>(stream)] {
       if (auto alive = weak.lock(); alive != nullptr) alive->Wake();
     });
@@ -142,7 +143,7 @@ class JobsService final : public v1::Jobs::CallbackService {
           const auto next = [queue](const Response& message) { queue->Push(message); };
           return context_.controller->StreamMetrics(by_id, next, EndOf(queue));
         },
-        OwnerOf(*call));
+        StreamOwnerOf(*call));
   }
 
   grpc::ServerUnaryReactor* ListCheckpoints(grpc::CallbackServerContext* call,

@@ -37,8 +37,9 @@ class ModelsService final : public v1::Models::CallbackService {
     const StreamExecutor executor = [pool = context_.pool](std::function<void()> task) {
       pool->Run(std::move(task));
     };
-    return ServerStream<v1::DownloadModelResponse>::Start(
-               context_.live, executor, std::make_unique<ModelFiles>(*std::move(folder)), OwnerOf(*call))
+    return ServerStream<v1::DownloadModelResponse>::Start(context_.live, executor,
+                                                          std::make_unique<ModelFiles>(*std::move(folder)),
+                                                          StreamOwnerOf(*call))
         .get();
   }
 

@@ -18,6 +18,7 @@
 
 #include "coordinator/auth/audit_log.h"
 #include "coordinator/auth/authorizer.h"
+#include "coordinator/server/live_streams.h"
 
 namespace google::protobuf {
 class Message;
@@ -58,6 +59,9 @@ std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface> NoteChang
 
 // The SHA-256 of the token that a call came with; empty: none.
 std::string OwnerOf(const grpc::ServerContextBase& call);
+
+// That token, and the connection that it came by.
+StreamOwner StreamOwnerOf(const grpc::ServerContextBase& call);
 
 // What its token may see. `tokens`: null where nobody is asked for one, so that everybody sees everything.
 Scope ScopeOf(const grpc::ServerContextBase& call, const TokenStore* tokens);

@@ -37,7 +37,7 @@ class ServerStream final : public grpc::ServerWriteReactor<Response>,
   // `live` must outlive the stream. `owner`: see LiveStreams.
   static std::shared_ptr<ServerStream> Start(LiveStreams* live, StreamExecutor executor,
                                              std::unique_ptr<StreamSource<Response>> source,
-                                             const std::string& owner = "") {
+                                             const StreamOwner& owner = {}) {
     std::shared_ptr<ServerStream> stream(new ServerStream(live, std::move(executor), std::move(source)));
     stream->self_ = stream;
     live->Add(stream, owner);

@@ -102,6 +102,32 @@ TEST(LiveStreams, StreamThatComesAfterTheEndIsEndedToo) {
   EXPECT_EQ(live.size(), 0u);
 }
 
+TEST(LiveStreams, AConnectionHasSoManyAndNoMore) {
+  struct Stream : LiveStream {
+    void End(absl::Status status) override { ended = status; }
+    absl::Status ended;
+  };
+  LiveStreams live;
+  const auto add = [&live](const char* connection) {
+    auto stream = std::make_shared<Stream>();
+    live.Add(stream, {.token = "", .connection = connection});
+    return stream;
+  };
+  std::vector<std::shared_ptr<Stream>> open(LiveStreams::kMostOfConnection);
+  for (auto& stream : open) {
+    stream = add("a");
+    ASSERT_TRUE(stream->ended.ok());
+  }
+  EXPECT_TRUE(add("b")->ended.ok()) << "another connection's";
+  const auto late = add("a");
+  EXPECT_TRUE(absl::IsResourceExhausted(late->ended)) << late->ended;
+  live.Remove(late.get());
+  live.Remove(open.front().get());
+  live.Remove(open.front().get());  // twice is once
+  EXPECT_TRUE(add("a")->ended.ok());
+  EXPECT_FALSE(add("a")->ended.ok());
+}
+
 TEST(WorkerPool, BlockedTaskDoesNotHoldUpTheNext) {
   WorkerPool pool(2);
   absl::BlockingCounter second_ran(1);

@@ -32,7 +32,7 @@ template <typename Response, typename Subscribe>
 grpc::ServerWriteReactor<Response>* StartSubscribedStream(LiveStreams* live,
                                                           typename StreamQueue<Response>::Options options,
                                                           Subscribe subscribe,
-                                                          const std::string& owner = "") {
+                                                          const StreamOwner& owner = {}) {
   auto queue = std::make_shared<StreamQueue<Response>>(std::move(options));
   auto source = std::make_unique<SubscribedSource<Response>>(queue, subscribe(queue));
   const StreamExecutor inline_executor = [](const std::function<void()>& task) { task(); };

@@ -237,6 +237,20 @@ absl::StatusOr<std::vector<v1::Cordon>> ReadCordons(SqliteDatabase& database) {
   return MessagesOf<v1::Cordon>(*select, "a cordon");
 }
 
+absl::StatusOr<std::vector<FleetEvent>> ReadFleetEvents(SqliteDatabase& database) {
+  ASSIGN_OR_RETURN(
+      auto select,
+      database.Prepare("SELECT time, kind, worker, device, job, text FROM fleet_events ORDER BY position"));
+  std::vector<FleetEvent> events;
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool row, select->Step());
+    if (!row) return events;
+    events.push_back({absl::FromUnixNanos(select->GetInt(0)),
+                      static_cast<FleetEvent::Kind>(select->GetInt(1)), select->GetText(2),
+                      select->GetText(3), select->GetText(4), select->GetText(5)});
+  }
+}
+
 absl::StatusOr<std::vector<v1::Namespace>> ReadNamespaces(SqliteDatabase& database) {
   ASSIGN_OR_RETURN(auto select, database.Prepare("SELECT namespace FROM namespaces ORDER BY name"));
   return MessagesOf<v1::Namespace>(*select, "a namespace");

@@ -38,6 +38,7 @@ absl::StatusOr<std::vector<v1::Checkpoint>> ReadCheckpoints(SqliteDatabase& data
 absl::StatusOr<std::vector<v1::Checkpoint>> ReadNewestCheckpoints(SqliteDatabase& database,
                                                                   const std::vector<v1::JobState>& states);
 absl::StatusOr<std::vector<v1::Cordon>> ReadCordons(SqliteDatabase& database);
+absl::StatusOr<std::vector<FleetEvent>> ReadFleetEvents(SqliteDatabase& database);
 absl::StatusOr<std::vector<v1::Namespace>> ReadNamespaces(SqliteDatabase& database);
 absl::StatusOr<std::vector<StoredDeletion>> ReadDeletions(SqliteDatabase& database);
 absl::StatusOr<int64_t> ReadStorage(SqliteDatabase& database, const std::string& space);

@@ -11,7 +11,7 @@ namespace lockstep {
 namespace {
 
 // kMigrations[n] brings version n to n + 1. Never edit one that was released: append.
-constexpr std::array<const char*, 6> kMigrations = {
+constexpr std::array<const char*, 7> kMigrations = {
     R"sql(
 CREATE TABLE jobs (
   id TEXT PRIMARY KEY,            -- sorts by submission time
@@ -135,6 +135,17 @@ CREATE TABLE deletions (          -- begun, and ended when the job is gone
   job TEXT PRIMARY KEY REFERENCES jobs (id) ON DELETE CASCADE,
   keep_model INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+)sql",
+    R"sql(
+CREATE TABLE fleet_events (       -- the last ones
+  position INTEGER PRIMARY KEY AUTOINCREMENT,  -- order of arrival; never reused
+  time INTEGER NOT NULL,          -- Unix nanoseconds
+  kind INTEGER NOT NULL,          -- FleetEvent::Kind
+  worker TEXT NOT NULL,
+  device TEXT NOT NULL,
+  job TEXT NOT NULL,
+  text TEXT NOT NULL
+) STRICT;
 )sql",
 };
 

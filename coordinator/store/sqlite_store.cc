@@ -167,6 +167,10 @@ class SqliteStore : public Store {
     absl::MutexLock lock(&read_mutex_);
     return ReadCordons(*reader_);
   }
+  absl::StatusOr<std::vector<FleetEvent>> LoadFleetEvents() override {
+    absl::MutexLock lock(&read_mutex_);
+    return ReadFleetEvents(*reader_);
+  }
   absl::StatusOr<std::vector<v1::Namespace>> LoadNamespaces() override {
     absl::MutexLock lock(&read_mutex_);
     return ReadNamespaces(*reader_);

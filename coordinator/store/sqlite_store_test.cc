@@ -236,6 +236,40 @@ TEST_F(SqliteStoreTest, CordonsStayUntilTheyAreRemoved) {
   EXPECT_EQ(cordons->front().device(), "cpu:1");
 }
 
+TEST_F(SqliteStoreTest, TheLastFleetEventsAreKeptInTheirOrder) {
+  using Kind = FleetEvent::Kind;
+  const absl::Time time = absl::FromUnixNanos(1'800'000'000'123'456'789);
+  {
+    const auto store = Open();
+    EXPECT_TRUE(store->LoadFleetEvents()->empty());
+    Batch batch;
+    batch.fleet_events = {{time, Kind::kFailure, "node-0", "cpu:1", "j1", "SIGKILL"},
+                          {time, Kind::kLost, "node-0", "", "", ""}};
+    EXPECT_FALSE(batch.empty());
+    ASSERT_TRUE(store->Commit(batch).ok());
+  }
+  const auto store = Open();
+  auto events = store->LoadFleetEvents();
+  ASSERT_TRUE(events.ok()) << events.status();
+  ASSERT_EQ(events->size(), 2u);
+  EXPECT_EQ(events->front().time, time);
+  EXPECT_EQ(events->front().kind, Kind::kFailure);
+  EXPECT_EQ(events->front().worker, "node-0");
+  EXPECT_EQ(events->front().device, "cpu:1");
+  EXPECT_EQ(events->front().job, "j1");
+  EXPECT_EQ(events->front().text, "SIGKILL");
+  EXPECT_EQ(events->back().kind, Kind::kLost);
+  Batch more;
+  for (int i = 0; i < kMostFleetEvents; ++i) {
+    more.fleet_events.push_back({time, Kind::kJoined, absl::StrCat("node-", i + 1), "", "", ""});
+  }
+  ASSERT_TRUE(store->Commit(more).ok());
+  events = store->LoadFleetEvents();
+  ASSERT_EQ(events->size(), size_t{kMostFleetEvents});
+  EXPECT_EQ(events->front().worker, "node-1");
+  EXPECT_EQ(events->back().worker, absl::StrCat("node-", kMostFleetEvents));
+}
+
 TEST_F(SqliteStoreTest, ANameIsOfItsNamespaceAndSoIsAPage) {
   const auto store = Open();
   std::vector<StoredJob> jobs = {Job("a"), Job("b"), Job("c", v1::JOB_STATE_FAILED), Job("d")};
@@ -313,7 +347,8 @@ TEST_F(SqliteStoreTest, AStoreOfBeforeNamespacesIsMigrated) {
     checkpoint.set_bytes(77);
     ASSERT_TRUE(store->Commit(batch).ok());
   }
-  Sql("DROP TABLE deletions; DROP TABLE namespaces; DROP INDEX jobs_by_name; DROP INDEX jobs_of_namespace; "
+  Sql("DROP TABLE deletions; DROP TABLE fleet_events; DROP TABLE namespaces; DROP INDEX jobs_by_name; DROP "
+      "INDEX jobs_of_namespace; "
       "DROP INDEX "
       "models_of_namespace;"
       "DROP INDEX checkpoints_of_namespace; ALTER TABLE jobs DROP COLUMN namespace;"

@@ -141,6 +141,20 @@ absl::Status WriteNamespaces(SqliteDatabase& database, const Batch& batch) {
   return absl::OkStatus();
 }
 
+absl::Status WriteFleetEvents(SqliteDatabase& database, const Batch& batch) {
+  for (const FleetEvent& event : batch.fleet_events) {
+    ASSIGN_OR_RETURN(auto insert,
+                     database.Prepare("INSERT INTO fleet_events (time, kind, worker, device, job, text) "
+                                      "VALUES (?, ?, ?, ?, ?, ?)"));
+    insert->Int(absl::ToUnixNanos(event.time)).Int(static_cast<int64_t>(event.kind)).Text(event.worker);
+    RETURN_IF_ERROR(insert->Text(event.device).Text(event.job).Text(event.text).Run());
+  }
+  if (batch.fleet_events.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(auto remove, database.Prepare("DELETE FROM fleet_events WHERE position <= (SELECT "
+                                                 "max(position) FROM fleet_events) - ?"));
+  return remove->Int(kMostFleetEvents).Run();
+}
+
 // What else is the job's goes with its row.
 absl::Status WriteDeletions(SqliteDatabase& database, const Batch& batch) {
   for (const StoredDeletion& deletion : batch.deletions) {
@@ -178,6 +192,7 @@ absl::Status WriteBatch(SqliteDatabase& database, const Batch& batch) {
   RETURN_IF_ERROR(WriteCheckpoints(database, batch));
   RETURN_IF_ERROR(WriteCordons(database, batch));
   RETURN_IF_ERROR(WriteNamespaces(database, batch));
+  RETURN_IF_ERROR(WriteFleetEvents(database, batch));
   return WriteDeletions(database, batch);
 }
 

@@ -78,6 +78,20 @@ struct JobFilter {
   std::string space = "";                 // their namespace; empty: all
 };
 
+// Something that happened to a worker, or to one device of it.
+struct FleetEvent {
+  // The store has their numbers: append.
+  enum class Kind { kJoined, kDraining, kLost, kLeft, kFailure, kCordoned, kQuarantined, kUncordoned };
+  absl::Time time;
+  Kind kind = Kind::kJoined;
+  std::string worker;
+  std::string device;  // empty: all of the worker
+  std::string job;     // id; empty: none was concerned
+  std::string text;    // for people; may be empty
+};
+
+inline constexpr int kMostFleetEvents = 2'000;  // that are kept
+
 struct Batch {
   std::vector<StoredJob> jobs;
   std::vector<StoredTransition> transitions;
@@ -93,12 +107,13 @@ struct Batch {
   std::vector<std::string> removed_namespaces;
   std::vector<StoredDeletion> deletions;
   std::vector<std::string> removed_jobs;  // ids: the rows, with the mark of their deletion
+  std::vector<FleetEvent> fleet_events;   // after those that are there; the oldest go
 
   bool empty() const {
     return jobs.empty() && transitions.empty() && requests.empty() && datasets.empty() && points.empty() &&
            lines.empty() && checkpoints.empty() && removed_checkpoints.empty() && cordons.empty() &&
            removed_cordons.empty() && namespaces.empty() && removed_namespaces.empty() && deletions.empty() &&
-           removed_jobs.empty();
+           removed_jobs.empty() && fleet_events.empty();
   }
 };
 
@@ -151,6 +166,7 @@ class Store {
   virtual absl::StatusOr<std::vector<v1::Checkpoint>> NewestCheckpoints(
       const std::vector<v1::JobState>& states) = 0;
   virtual absl::StatusOr<std::vector<v1::Cordon>> LoadCordons() = 0;
+  virtual absl::StatusOr<std::vector<FleetEvent>> LoadFleetEvents() = 0;    // oldest first
   virtual absl::StatusOr<std::vector<v1::Namespace>> LoadNamespaces() = 0;  // by name; without their use
   // Bytes of the checkpoints and models of a namespace's jobs, summed up from their rows, which an index has
   // in one place; and of all namespaces that have any.

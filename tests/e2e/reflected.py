@@ -5,7 +5,7 @@ import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 
-def _class_of(pool, name):
+def class_of(pool, name):
     descriptor = pool.FindMessageTypeByName(name)
     if hasattr(message_factory, "GetMessageClass"):
         return message_factory.GetMessageClass(descriptor)
@@ -47,21 +47,25 @@ class Client:
 
     def __init__(self, address, credentials=None, token=None):
         self.channel = grpc.secure_channel(address, credentials) if credentials else grpc.insecure_channel(address)
-        self._metadata = [("authorization", f"Bearer {token}")] if token else []
+        self.use(token)
         reflection = _reflection_pool()
-        self._request = _class_of(reflection, "grpc.reflection.v1alpha.ServerReflectionRequest")
-        response = _class_of(reflection, "grpc.reflection.v1alpha.ServerReflectionResponse")
+        self._request = class_of(reflection, "grpc.reflection.v1alpha.ServerReflectionRequest")
+        response = class_of(reflection, "grpc.reflection.v1alpha.ServerReflectionResponse")
         self._ask = self.channel.stream_stream(
             "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
             request_serializer=self._request.SerializeToString, response_deserializer=response.FromString)
         self.pool = descriptor_pool.DescriptorPool()
         self._files = set()
 
+    def use(self, token):
+        """Calls from now on carry this token."""
+        self.metadata = [("authorization", f"Bearer {token}")] if token else []
+
     def close(self):
         self.channel.close()
 
     def _reflect(self, **question):
-        answer = next(iter(self._ask(iter([self._request(**question)]), timeout=30, metadata=self._metadata)))
+        answer = next(iter(self._ask(iter([self._request(**question)]), timeout=30, metadata=self.metadata)))
         if answer.error_response.error_code:
             raise AssertionError(f"reflection of {question}: {answer.error_response.error_message}")
         return answer
@@ -97,14 +101,14 @@ class Client:
                       for method in own.get(service) or [method.name for method in self.service(service).methods])
 
     def message(self, name, **fields):
-        return _class_of(self.pool, name)(**fields)
+        return class_of(self.pool, name)(**fields)
 
     def call(self, service, name, /, request=None, timeout=60, **fields):
         method = self.method(service, name)
         proto = descriptor_pb2.MethodDescriptorProto()
         method.CopyToProto(proto)
         kind = self.channel.unary_stream if proto.server_streaming else self.channel.unary_unary
-        request_class = _class_of(self.pool, method.input_type.full_name)
+        request_class = class_of(self.pool, method.input_type.full_name)
         invoke = kind(f"/{service}/{name}", request_serializer=request_class.SerializeToString,
-                      response_deserializer=_class_of(self.pool, method.output_type.full_name).FromString)
-        return invoke(request if request is not None else request_class(**fields), timeout=timeout, metadata=self._metadata)
+                      response_deserializer=class_of(self.pool, method.output_type.full_name).FromString)
+        return invoke(request if request is not None else request_class(**fields), timeout=timeout, metadata=self.metadata)

@@ -16,12 +16,15 @@ import urllib.request
 import grpc
 from google.protobuf import json_format
 
+import http2
 from certificates import Authority
-from cluster import BIN, REPOSITORY, EndToEndTest, digits_spec, metric, until
+from cluster import BIN, PATIENCE, REPOSITORY, EndToEndTest, digits_spec, metric, until
+from http2 import Http2
 from reflected import Client
 from secure_cluster import SecureCluster
 
 JOBS = "lockstep.v1.Jobs"
+SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 SOON = 20.0  # seconds that a normal client's submit may take while others misbehave
 
 
@@ -255,6 +258,118 @@ class Floods(EndToEndTest):
             one.close()
         self.settle(coordinator, before)
         self.assertRegex(ask(page, get), "^HTTP/1.1 200 ")
+
+
+class Metrics(EndToEndTest):
+    """/metrics has a web server of its own, without limits for each address: it is slower then, and goes on."""
+
+    def drip(self, address, stop):
+        """A header without an end, a byte now and then, and again on another connection once that is closed."""
+        while not stop.is_set():
+            with contextlib.suppress(OSError), contextlib.closing(connect(address)) as slow:
+                for byte in b"GET /metrics HTTP/1.1\r\nX: " + b"x" * 10000:
+                    if stop.wait(0.5):
+                        return
+                    slow.send(bytes([byte]))
+
+    def test_a_scrape_comes_through_slow_silent_and_broken_clients(self):
+        cluster = self.cluster(workers=1)
+        for program in (cluster.coordinator, cluster.workers["node-0"]):
+            with self.subTest(program=program.name):
+                address, stop = program.addresses["metrics"], threading.Event()
+                self.assertIn("lockstep_build_info", ask(address, SCRAPE))
+                before, memory = descriptors(program), resident(program)
+                drips = [threading.Thread(target=self.drip, args=(address, stop)) for _ in range(20)]
+                for one in drips:
+                    one.start()
+                self.addCleanup(stop.set)
+                made = [connect(address) for _ in range(60)]
+                self.assertIn("lockstep_build_info", ask(address, SCRAPE, patience=PATIENCE), "nobody may hold a scrape up for ever")
+                for garbage in (b"\0" * 1000, b"GET " + b"/" * 100000, b"POST /metrics HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n", b"\x16\x03\x01\x02\x00"):
+                    self.assertNotIn("lockstep_build_info", ask(address, garbage, patience=PATIENCE))
+                self.assertTrue(program.alive())
+                self.assertLess(resident(program), memory + (64 << 20))
+                stop.set()
+                for one in [*drips]:
+                    one.join()
+                for one in made:
+                    one.close()
+                until(lambda: descriptors(program) <= before + 8, lambda: f"{descriptors(program)} descriptors to be {before} again", 60)
+                self.assertIn("lockstep_build_info", ask(address, SCRAPE))
+        cluster.submit(digits_spec())
+
+
+class Streams(EndToEndTest):
+    """More streams on one connection than it may have, by a client that keeps to the server's settings, and by ones that do not."""
+
+    def setUp(self):
+        super().setUp()
+        self.running = self.cluster(workers=0)
+        self.job = self.running.submit(digits_spec())  # waits for a worker for ever, and so does who watches it
+
+    def connect(self, acknowledge):
+        connection = Http2(self.running.address, acknowledge)
+        self.addCleanup(connection.close)
+        return connection
+
+    def watch(self, connection):
+        return connection.call(f"{JOBS}/WatchJob", b"\n" + bytes([len(self.job)]) + self.job.encode())
+
+    def hear(self, connection, wanted):
+        """Reads until `wanted` streams have answered: those that are open, and {stream: trailers} of those that ended."""
+        opened, ended = set(), {}
+        while len(opened | set(ended)) < wanted:
+            kind, flags, stream, payload = connection.read()
+            if kind == http2.HEADERS and flags & http2.END_STREAM:
+                ended[stream] = payload
+            elif kind == http2.HEADERS:
+                opened.add(stream)
+        return opened - set(ended), ended
+
+    def test_the_limit_is_told_and_as_many_streams_are_served(self):
+        connection = self.connect(acknowledge=True)
+        limit = connection.settings[http2.MAX_CONCURRENT_STREAMS]
+        self.assertEqual(limit, 128)
+        for _ in range(limit):
+            self.watch(connection)
+        opened, ended = self.hear(connection, limit)
+        self.assertEqual((len(opened), ended), (limit, {}))
+        connection.cancel(1)
+        again = self.watch(connection)
+        while (frame := connection.read())[2] != again:
+            pass
+        self.assertEqual(frame[0], http2.HEADERS)
+
+    def test_who_opens_more_than_it_was_told_loses_its_connection_alone(self):
+        connection, other = self.connect(acknowledge=True), self.connect(acknowledge=True)
+        with self.assertRaises(OSError):
+            for _ in range(connection.settings[http2.MAX_CONCURRENT_STREAMS] + 1):
+                self.watch(connection)
+            while True:
+                connection.read()
+        self.watch(other)
+        self.assertEqual(self.hear(other, 1), ({1}, {}))
+
+    def test_who_never_takes_the_settings_has_a_limit_all_the_same(self):
+        connection, wanted = self.connect(acknowledge=False), 600
+        for _ in range(wanted):
+            self.watch(connection)
+        opened, ended = self.hear(connection, wanted)
+        self.assertEqual((len(opened), len(ended)), (256, wanted - 256))
+        for trailers in ended.values():
+            self.assertIn(b"this connection has 256 open streams already", trailers)
+        self.running.submit(digits_spec())
+        for stream in opened:
+            connection.cancel(stream)
+        # Those that were cancelled count until the server is done with them.
+        until(lambda: self.is_served(connection), "a stream to be served again")
+
+    def is_served(self, connection):
+        wanted = self.watch(connection)
+        while True:
+            kind, flags, stream, _ = connection.read()
+            if stream == wanted and kind == http2.HEADERS:
+                return not flags & http2.END_STREAM
 
 
 class PageTls(EndToEndTest):
