@@ -11,6 +11,7 @@ from certificates import Authority
 from cluster import BIN, REPOSITORY, EndToEndTest, Program, digits_spec, until
 from manifests import KUBERNETES, OVERLAYS, all_variants, find, flags, pod, render, renderer, yaml
 from network import NetworkCluster, why_not
+from peers import needs_peer, peer_python
 
 NAMES = ("lockstep-coordinator", "lockstep-worker")
 SCALES = {"--autoscale", "--autoscale-set", "--autoscale-min", "--autoscale-max"}
@@ -29,14 +30,14 @@ class Manifests(EndToEndTest):
         for overlay in OVERLAYS:
             self.assertIn("kind: StatefulSet", render(overlay))
 
+    @needs_peer("kubernetes_validate")
     def test_rendered_overlays_are_valid_for_kubernetes(self):
-        validate = os.environ.get("LOCKSTEP_KUBERNETES_VALIDATE") or shutil.which("kubernetes-validate")
-        if not renderer() or not validate:
-            self.skipTest("kubectl (1.22 or newer) or kustomize, and kubernetes-validate from PyPI (LOCKSTEP_KUBERNETES_VALIDATE names it), are needed")
+        if not renderer():
+            self.skipTest("neither kubectl (1.22 or newer) nor kustomize is installed")
         for overlay in OVERLAYS:
             path = self.folder / f"{overlay}.yaml"
             path.write_text(render(overlay))
-            done = subprocess.run([validate, "--strict", path], text=True, capture_output=True, timeout=300)
+            done = subprocess.run([peer_python("kubernetes_validate"), "-m", "kubernetes_validate", "--strict", path], text=True, capture_output=True, timeout=300)
             said = done.stdout + done.stderr
             self.assertEqual(done.returncode, 0, said)
             self.assertGreaterEqual(said.count("passed for resource"), 11)
