@@ -76,10 +76,12 @@ class Image(EndToEndTest):
     def test_debian_12_has_the_packages_of_both_stages(self):
         if not shutil.which("apt-cache") or not DEBIAN_12:
             self.skipTest("the image is Debian 12; this machine is not")
+        if "Candidate: (none)" in output("apt-cache", "policy", "hello") or not output("apt-cache", "policy", "hello"):
+            self.skipTest("apt's lists are not here: apt-get update")
         build = subprocess.run([REPOSITORY / "deploy" / "install", "--list", "build"], text=True, capture_output=True, check=True).stdout.split()
         wanted = sorted(runtime_packages() | set(build))
         known = set(re.findall(r"^(\S+):\n  Installed: .*\n  Candidate: \d", output("apt-cache", "policy", *wanted), re.MULTILINE))
-        self.assertEqual(set(wanted) - known, set(), "apt-cache does not know them (or apt-get update was never run)")
+        self.assertEqual(set(wanted) - known, set(), "apt-cache does not know them")
 
     def test_stages_are_made_of_stages_above_them_and_of_files_that_exist(self):
         seen = set()

@@ -105,6 +105,37 @@ class Manifests(EndToEndTest):
                 if wanted:
                     self.assertNotIn("--cpu-slots", given)  # which would add slots on cores
 
+    def test_a_drain_takes_one_worker_at_a_time_and_is_never_held_up_by_the_coordinator(self):
+        selects = lambda selector, labels: selector["matchLabels"].items() <= labels.items()
+        for variant, documents in all_variants().items():
+            with self.subTest(variant=variant):
+                budget, = [document["spec"] for document in documents if document["kind"] == "PodDisruptionBudget"]
+                self.assertEqual(budget["maxUnavailable"], 1)
+                labels = {name: find(documents, "StatefulSet", name)["spec"]["template"]["metadata"]["labels"] for name in NAMES}
+                self.assertTrue(selects(budget["selector"], labels["lockstep-worker"]), budget)
+                self.assertFalse(selects(budget["selector"], labels["lockstep-coordinator"]), budget)
+
+    def test_workers_are_spread_over_nodes_as_far_as_there_are_some(self):
+        for variant, documents in all_variants().items():
+            with self.subTest(variant=variant):
+                workers = find(documents, "StatefulSet", "lockstep-worker")["spec"]["template"]
+                spread, = workers["spec"]["topologySpreadConstraints"]
+                self.assertEqual((spread["topologyKey"], spread["maxSkew"]), ("kubernetes.io/hostname", 1))
+                # DoNotSchedule would leave a job's workers waiting on a cluster of few nodes.
+                self.assertEqual(spread["whenUnsatisfiable"], "ScheduleAnyway")
+                self.assertLessEqual(spread["labelSelector"]["matchLabels"].items(), workers["metadata"]["labels"].items(), "it counts other pods")
+
+    def test_an_upgrade_replaces_pods_by_itself_and_no_two_coordinators_share_a_store(self):
+        for variant, documents in all_variants().items():
+            with self.subTest(variant=variant):
+                for name in NAMES:
+                    strategy = find(documents, "StatefulSet", name)["spec"].get("updateStrategy", {})
+                    self.assertEqual(strategy.get("type", "RollingUpdate"), "RollingUpdate", name)
+                    self.assertEqual(strategy.get("rollingUpdate", {}).get("partition", 0), 0, name)
+                coordinator = find(documents, "StatefulSet", "lockstep-coordinator")["spec"]
+                self.assertEqual(coordinator["replicas"], 1)
+                self.assertIn("state", [claim["metadata"]["name"] for claim in coordinator["volumeClaimTemplates"]])
+
     def test_gpu_workers_have_shared_memory_for_nccl_within_their_limit(self):
         variants = all_variants()
         if "gpu" not in variants:
