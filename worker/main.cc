@@ -203,7 +203,10 @@ int main(int argc, char** argv) {
                              "Offers this machine's devices to a lockstep coordinator and trains for it.",
                              lockstep::kExamples);
   lockstep::Flags& takes = line.flags();
-  takes.Text("--coordinator", &agent.coordinator, "its gRPC address", "HOST:PORT");
+  const auto address = [](const std::string& text) {
+    return std::string(lockstep::ParseHostPort(text).status().message());
+  };
+  takes.Text("--coordinator", &agent.coordinator, "its gRPC address", "HOST:PORT", address);
   agent.access.Declare(&takes);
   takes.Switch("--insecure", &flags.insecure, "allow a coordinator on another machine without TLS");
   takes.Text("--name", &agent.name, "unique on the coordinator; default: the host's name", "NAME");
@@ -220,7 +223,8 @@ int main(int argc, char** argv) {
       "read files that clients name below this folder alone, may be given again; default: anywhere if "
       "the coordinator is on loopback, else nowhere: datasets come from the coordinator",
       "DIR");
-  takes.Text("--metrics-listen", &flags.metrics_listen, "address of /metrics; empty: none", "HOST:PORT");
+  takes.Text("--metrics-listen", &flags.metrics_listen, "address of /metrics; empty: none", "HOST:PORT",
+             [&address](const std::string& text) { return text.empty() ? "" : address(text); });
   takes.Text("--advertise-host", &agent.slot.trainer.advertise_host,
              "address at which trainers of other workers reach those here", "HOST");
   takes.Text("--trainer", &agent.slot.trainer.program, "trainer program; default: beside this one",

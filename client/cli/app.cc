@@ -72,6 +72,25 @@ Command* Chosen(const std::vector<Node>& nodes) {
   return nullptr;
 }
 
+// The first word of `left` that looks like an option, and the nearest option of `at` or of what it belongs
+// to.
+std::string UnknownOption(const CLI::App* at, const std::vector<std::string>& left) {
+  const auto unknown = std::find_if(left.begin(), left.end(), [](const std::string& word) {
+    return word.size() > 1 && absl::StartsWith(word, "-");
+  });
+  if (unknown == left.end()) return "";
+  const std::string name = unknown->substr(0, unknown->find('='));
+  std::vector<std::string> known;
+  for (; at != nullptr; at = at->get_parent()) {
+    for (const CLI::Option* option : at->get_options()) {
+      for (const auto& word : option->get_lnames()) known.push_back("--" + word);
+    }
+  }
+  const std::string nearest = Nearest(name, known);
+  return absl::StrCat("there is no option '", Printable(name), "'",
+                      nearest.empty() ? "" : absl::StrCat("; did you mean ", nearest, "?"));
+}
+
 int UsageError(const CLI::ParseError& error, const CLI::App& app, const std::vector<std::string>& arguments,
                const Environment& environment) {
   std::string message = error.what();
@@ -92,6 +111,11 @@ int UsageError(const CLI::ParseError& error, const CLI::App& app, const std::vec
     message = absl::StrCat("there is no command '", Printable(*first), "'");
     const std::string nearest = Nearest(*first, names);
     if (!nearest.empty()) hint = absl::StrCat("did you mean `lockstep ", nearest, "`? ", hint);
+  } else if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
+    const CLI::App* deepest = &app;
+    while (!deepest->get_subcommands().empty()) deepest = deepest->get_subcommands().back();
+    const std::string unknown = UnknownOption(deepest, app.remaining(true));
+    if (!unknown.empty()) message = unknown;
   }
   *environment.err << "error: " << message << "\nhint: " << hint << std::endl;
   return kExitUsage;

@@ -1,6 +1,7 @@
 #include "common/flags/flags.h"
 
 #include <CLI/CLI.hpp>
+#include <type_traits>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -70,7 +71,15 @@ void Flags::Ranged(const std::string& names, T* value, T low, T high, const std:
                    const char* placeholder) {
   const bool shown = show_defaults_ && *value >= low && *value <= high;
   app_->add_option(names, *value, help)
-      ->check(CLI::Range(low, high).description(""))
+      ->check([low, high](const std::string& text) {
+        T given{};
+        if (CLI::detail::lexical_cast(text, given) && given >= low && given <= high) return std::string();
+        const bool bounded = high != std::numeric_limits<T>::max();
+        return absl::StrCat(
+            "expected ", std::is_integral_v<T> ? "an integer" : "a number",
+            bounded ? absl::StrCat(" from ", low, " to ", high) : absl::StrCat(" of at least ", low),
+            ", got '", text, "'");
+      })
       ->type_name(placeholder)
       ->option_text(shown ? absl::StrCat(placeholder, " [", *value, "]") : placeholder);
 }

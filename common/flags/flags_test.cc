@@ -68,9 +68,10 @@ TEST(CommandLine, VersionNamesTheProgram) {
 
 TEST(CommandLine, WrongUsageIsTwoAndSaysWhatIsWrong) {
   const std::vector<std::pair<std::vector<const char*>, std::string>> cases = {
-      {{"--slots", "9"}, "--slots"},
-      {{"--slots", "many"}, "many"},
-      {{"--descriptor", "2"}, "--descriptor"},
+      {{"--slots", "9"}, "--slots: expected an integer from 1 to 8, got '9'"},
+      {{"--slots", "many"}, "--slots: expected an integer from 1 to 8, got 'many'"},
+      {{"--slots", "2.5"}, "got '2.5'"},
+      {{"--descriptor", "2"}, "--descriptor: expected an integer from 3 to 1024, got '2'"},
       {{"--interval", "5h"}, "expected a duration between 10ms and 1h (write it like 200ms or 2s), got '5h'"},
       {{"--interval", "soon"}, "got 'soon'"},
       {{"--level", "loud"}, "loud"},

@@ -10,20 +10,11 @@ import os
 import pathlib
 import socket
 import subprocess
-import sys
 import threading
 import urllib.parse
 import urllib.request
 
 from cluster import PATIENCE, die_with_parent, until
-
-
-def tracker_python(module):
-    """A Python that can import `module`: this one, or that of the environment in LOCKSTEP_TRACKERS. None: neither can."""
-    for python in (sys.executable, os.path.join(os.environ.get("LOCKSTEP_TRACKERS", "/nonexistent"), "bin", "python")):
-        if os.path.exists(python) and subprocess.run([python, "-c", f"import {module}"], capture_output=True).returncode == 0:
-            return python
-    return None
 
 
 class FakeMlflow:

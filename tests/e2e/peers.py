@@ -1,7 +1,7 @@
 """Python packages of other people, for tests in which they read our files and we read theirs.
 
-LOCKSTEP_PEERS names the virtual environment that has them; without it, ~/.cache/lockstep-peers, where bench/peers/install
-puts it. Tests that need a package which is not there are skipped.
+LOCKSTEP_PEERS names the virtual environment that has them; without it, ~/.cache/lockstep-peers, where tests/clients/install puts it and
+bench/peers/install adds PyTorch. Tests that need a package which is not there are skipped.
 """
 
 import functools
@@ -26,8 +26,8 @@ def peer_python(packages):
 
 def needs_peer(packages):
     """Decorates a test or a class of tests."""
-    return unittest.skipUnless(peer_python(packages), f"no Python with {packages}: bench/peers/install makes one, "
-                               "LOCKSTEP_PEERS names another")
+    script = "bench/peers/install" if "torch" in packages.split(", ") else "tests/clients/install"
+    return unittest.skipUnless(peer_python(packages), f"no Python with {packages}: {script} makes one, LOCKSTEP_PEERS names another")
 
 
 class Peer:

@@ -27,7 +27,7 @@ class SecureCluster(Cluster):
         tls = ["--tls-cert", self.server[0], "--tls-key", self.server[1], "--tls-client-ca", self.authority.certificate] if self.tls else []
         self.coordinator = Program("lockstep-coordinator", [
             "--data-dir", self.folder / "coordinator", "--artifact-root", self.artifact_root, "--listen", self._listen,
-            "--metrics-listen", "127.0.0.1:0", "--quarantine-after", "0", "--data-root", REPOSITORY / "examples", "--auth", *tls, *self.flags], self.folder)
+            "--metrics-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--quarantine-after", "0", "--data-root", REPOSITORY / "examples", "--auth", *tls, *self.flags], self.folder)
         self._listen = self.address
         return self.coordinator
 

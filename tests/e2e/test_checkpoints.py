@@ -24,6 +24,24 @@ def truncate(path):
     os.truncate(path, path.stat().st_size - 100)
 
 
+class Interval(EndToEndTest):
+    def test_a_checkpoint_every_so_much_time_may_lie_within_an_epoch(self):
+        cluster = self.cluster(workers=1)
+        epochs = 1000000
+        job = cluster.submit(digits_spec(epochs=epochs, checkpoint={"every": "50ms", "keep_last": 5}))
+        epoch = int(cluster.wait_step(job, 1)["progress"]["totalSteps"]) // epochs
+        # Without `every` they lie at the ends of epochs.
+        seen = set()
+
+        def within():
+            seen.update((int(entry["step"]), entry["whole"]) for entry in cluster.checkpoints(job))
+            return any(step % epoch and whole for step, whole in seen)
+
+        until(within, lambda: f"a whole checkpoint within an epoch of {epoch} steps: {seen}")
+        cluster.lockstep("cancel", job)
+        cluster.wait_for(job, "CANCELLED")
+
+
 class Damage(EndToEndTest):
     def paused_job(self, cluster):
         """A job with at least two checkpoints that stands still, and its checkpoints, newest first."""

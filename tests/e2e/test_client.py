@@ -94,6 +94,23 @@ class ExitCodes(WithCluster):
             self.assertTrue(done.stderr.strip(), arguments)
             self.assertEqual(done.stdout, "", arguments)
 
+    def test_a_misspelt_option_or_a_number_that_is_none_is_said_with_what_was_meant(self):
+        for arguments, *patterns in (
+                (["submit", "--folow", "digits.yaml"], "no option '--folow'", "did you mean --follow", "lockstep submit --help"),
+                (["run", "digits.yaml", "--worker=2"], "no option '--worker'", "did you mean --workers"),
+                (["jobs", "--cordinator", "localhost:7070"], "no option '--cordinator'", "did you mean --coordinator"),
+                (["checkpoint", "verify", "--formt", "json", "j"], "no option '--formt'", "did you mean --format"),
+                (["jobs", "--qqqqqqqqqqqq"], "no option '--qqqqqqqqqqqq'\n"),
+                (["run", "digits.yaml", "--workers", "two"], "--workers: expected an integer from 1 to 1024, got 'two'")):
+            with self.subTest(arguments=arguments):
+                self.assertSays(self.shared.lockstep(*arguments, expect=USAGE).stderr, *patterns)
+
+    def test_a_workers_address_without_a_port_is_wrong_usage(self):
+        for flag in ("--coordinator", "--metrics-listen"):
+            done = subprocess.run([BIN / "lockstep-worker", flag, "localhost"], text=True, capture_output=True, timeout=60)
+            self.assertEqual(done.returncode, USAGE)
+            self.assertSays(done.stderr, f"^{flag}: address 'localhost': there is no port; expected HOST:PORT")
+
 
 class Formats(WithCluster):
     def test_json_parses_and_uses_the_protos_names(self):

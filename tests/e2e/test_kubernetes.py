@@ -11,6 +11,7 @@ from certificates import Authority
 from cluster import BIN, REPOSITORY, EndToEndTest, Program, digits_spec, until
 from manifests import KUBERNETES, OVERLAYS, all_variants, find, flags, pod, render, renderer, yaml
 from network import NetworkCluster, why_not
+from peers import needs_peer, peer_python
 
 NAMES = ("lockstep-coordinator", "lockstep-worker")
 SCALES = {"--autoscale", "--autoscale-set", "--autoscale-min", "--autoscale-max"}
@@ -29,14 +30,14 @@ class Manifests(EndToEndTest):
         for overlay in OVERLAYS:
             self.assertIn("kind: StatefulSet", render(overlay))
 
+    @needs_peer("kubernetes_validate")
     def test_rendered_overlays_are_valid_for_kubernetes(self):
-        validate = os.environ.get("LOCKSTEP_KUBERNETES_VALIDATE") or shutil.which("kubernetes-validate")
-        if not renderer() or not validate:
-            self.skipTest("kubectl (1.22 or newer) or kustomize, and kubernetes-validate from PyPI (LOCKSTEP_KUBERNETES_VALIDATE names it), are needed")
+        if not renderer():
+            self.skipTest("neither kubectl (1.22 or newer) nor kustomize is installed")
         for overlay in OVERLAYS:
             path = self.folder / f"{overlay}.yaml"
             path.write_text(render(overlay))
-            done = subprocess.run([validate, "--strict", path], text=True, capture_output=True, timeout=300)
+            done = subprocess.run([peer_python("kubernetes_validate"), "-m", "kubernetes_validate", "--strict", path], text=True, capture_output=True, timeout=300)
             said = done.stdout + done.stderr
             self.assertEqual(done.returncode, 0, said)
             self.assertGreaterEqual(said.count("passed for resource"), 11)
@@ -103,6 +104,37 @@ class Manifests(EndToEndTest):
                 self.assertEqual(given.get("--gpus"), wanted, f"{variant}: {name} offers what it is given")
                 if wanted:
                     self.assertNotIn("--cpu-slots", given)  # which would add slots on cores
+
+    def test_a_drain_takes_one_worker_at_a_time_and_is_never_held_up_by_the_coordinator(self):
+        selects = lambda selector, labels: selector["matchLabels"].items() <= labels.items()
+        for variant, documents in all_variants().items():
+            with self.subTest(variant=variant):
+                budget, = [document["spec"] for document in documents if document["kind"] == "PodDisruptionBudget"]
+                self.assertEqual(budget["maxUnavailable"], 1)
+                labels = {name: find(documents, "StatefulSet", name)["spec"]["template"]["metadata"]["labels"] for name in NAMES}
+                self.assertTrue(selects(budget["selector"], labels["lockstep-worker"]), budget)
+                self.assertFalse(selects(budget["selector"], labels["lockstep-coordinator"]), budget)
+
+    def test_workers_are_spread_over_nodes_as_far_as_there_are_some(self):
+        for variant, documents in all_variants().items():
+            with self.subTest(variant=variant):
+                workers = find(documents, "StatefulSet", "lockstep-worker")["spec"]["template"]
+                spread, = workers["spec"]["topologySpreadConstraints"]
+                self.assertEqual((spread["topologyKey"], spread["maxSkew"]), ("kubernetes.io/hostname", 1))
+                # DoNotSchedule would leave a job's workers waiting on a cluster of few nodes.
+                self.assertEqual(spread["whenUnsatisfiable"], "ScheduleAnyway")
+                self.assertLessEqual(spread["labelSelector"]["matchLabels"].items(), workers["metadata"]["labels"].items(), "it counts other pods")
+
+    def test_an_upgrade_replaces_pods_by_itself_and_no_two_coordinators_share_a_store(self):
+        for variant, documents in all_variants().items():
+            with self.subTest(variant=variant):
+                for name in NAMES:
+                    strategy = find(documents, "StatefulSet", name)["spec"].get("updateStrategy", {})
+                    self.assertEqual(strategy.get("type", "RollingUpdate"), "RollingUpdate", name)
+                    self.assertEqual(strategy.get("rollingUpdate", {}).get("partition", 0), 0, name)
+                coordinator = find(documents, "StatefulSet", "lockstep-coordinator")["spec"]
+                self.assertEqual(coordinator["replicas"], 1)
+                self.assertIn("state", [claim["metadata"]["name"] for claim in coordinator["volumeClaimTemplates"]])
 
     def test_gpu_workers_have_shared_memory_for_nccl_within_their_limit(self):
         variants = all_variants()

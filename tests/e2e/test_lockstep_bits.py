@@ -4,10 +4,10 @@ import json
 import os
 import pathlib
 import subprocess
-import sys
 import unittest
 
 from cluster import BIN, PATIENCE, REPOSITORY, EndToEndTest, accuracy, find_model, sha256
+from peers import needs_peer, peer_python
 
 
 def run(spec, output, *arguments):
@@ -78,15 +78,12 @@ class LockstepBits(EndToEndTest):
 
 
 class ForeignReaders(EndToEndTest):
+    @needs_peer("safetensors.numpy")
     def test_python_safetensors_opens_the_model(self):
-        # With this Python, or with the one that LOCKSTEP_SAFETENSORS_PYTHON names.
-        python = os.environ.get("LOCKSTEP_SAFETENSORS_PYTHON", sys.executable)
-        if subprocess.run([python, "-c", "import safetensors.numpy"], capture_output=True).returncode != 0:
-            self.skipTest(f"safetensors and numpy are not installed for {python}")
         run(REPOSITORY / "examples" / "digits.yaml", self.folder / "out", "--set", "train.epochs=1")
         ask = ("import json, sys, safetensors.numpy as s; "
                "print(json.dumps([list(t.shape) for t in s.load_file(sys.argv[1]).values()]))")
-        done = subprocess.run([python, "-c", ask, str(find_model(self.folder / "out"))], text=True, capture_output=True)
+        done = subprocess.run([peer_python("safetensors.numpy"), "-c", ask, str(find_model(self.folder / "out"))], text=True, capture_output=True)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(sorted(json.loads(done.stdout)), sorted([[128, 64], [128], [64, 128], [64], [10, 64], [10]]))
 

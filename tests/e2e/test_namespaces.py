@@ -128,7 +128,7 @@ class Bound(EndToEndTest):
 
     def setUp(self):
         super().setUp()
-        self.cluster_ = SecureCluster(workers=1, tls=False, flags=["--http-listen", "127.0.0.1:0"])
+        self.cluster_ = SecureCluster(workers=1, tls=False)
         self.addCleanup(self.cluster_.close)
         self.cluster_.start()
         for team in ("team-a", "team-b"):

@@ -103,7 +103,7 @@ class Page(EndToEndTest):
 
     def test_a_viewers_token_may_not_cancel_and_a_submitters_may(self):
         skip_without_browser()
-        cluster = SecureCluster(tls=False, flags=["--http-listen", "127.0.0.1:0"])
+        cluster = SecureCluster(tls=False)
         self.addCleanup(cluster.close)
         self.addCleanup(lambda: self._bad() > self._bad_before and print(cluster.all_logs()))
         cluster.start()

@@ -1,5 +1,5 @@
-"""--tensorboard-dir and --mlflow, read back by their own readers where these are installed (LOCKSTEP_TRACKERS: an environment with
-tensorboard and mlflow from PyPI), and by a server of ours that counts what it is given."""
+"""--tensorboard-dir and --mlflow, read back by their own readers where these are installed (peers.py), and by a server of ours that
+counts what it is given."""
 
 import contextlib
 import json
@@ -11,7 +11,8 @@ import time
 import unittest
 
 from cluster import EndToEndTest, digits_spec, metric, until
-from mlflow_server import FakeMlflow, RealMlflow, tracker_python
+from mlflow_server import FakeMlflow, RealMlflow
+from peers import needs_peer, peer_python
 
 READ_EVENTS = """
 import json, sys
@@ -87,10 +88,9 @@ class Tracking(EndToEndTest):
     def ended(self, fake, status="FINISHED"):
         until(lambda: fake.runs and all(run["status"] == status for run in list(fake.runs.values())), lambda: f"runs to end: {fake.runs}")
 
+    @needs_peer("tensorboard")
     def test_tensorboard_reads_what_lockstep_stored(self):
-        python = tracker_python("tensorboard")
-        if python is None:
-            self.skipTest("tensorboard is not installed (LOCKSTEP_TRACKERS)")
+        python = peer_python("tensorboard")
         board = self.folder / "board"
         cluster = self.cluster(coordinator_flags=["--tensorboard-dir", board])
         job = cluster.submit(digits_spec(epochs=6))
@@ -106,10 +106,9 @@ class Tracking(EndToEndTest):
             self.assertAlmostEqual(got[key], value, delta=1e-6 * max(1, abs(value)), msg=str(key))
         self.assertIn("batch_size: 64", events["spec"])
 
+    @needs_peer("tensorboard")
     def test_tensorboard_files_survive_sigkill_of_the_coordinator_without_gaps_or_duplicates(self):
-        python = tracker_python("tensorboard")
-        if python is None:
-            self.skipTest("tensorboard is not installed (LOCKSTEP_TRACKERS)")
+        python = peer_python("tensorboard")
         board = self.folder / "board"
         cluster = self.cluster(coordinator_flags=["--tensorboard-dir", board])
         job = cluster.submit(digits_spec(epochs=40))
@@ -126,10 +125,9 @@ class Tracking(EndToEndTest):
         self.assertEqual(sorted(got), sorted(set(got)))
         self.assertEqual(sorted(got), sorted(want))
 
+    @needs_peer("mlflow")
     def test_mlflow_has_params_tags_metrics_and_the_end_of_each_job(self):
-        python = tracker_python("mlflow")
-        if python is None:
-            self.skipTest("mlflow is not installed (LOCKSTEP_TRACKERS)")
+        python = peer_python("mlflow")
         server = RealMlflow(python, self.folder).start()
         self.addCleanup(server.stop)
         cluster = self.cluster(coordinator_flags=["--mlflow", server.url])
@@ -147,10 +145,9 @@ class Tracking(EndToEndTest):
         for key, step, _, value in run["metrics"]:
             self.assertEqual(value, stored[key, step], (key, step))
 
+    @needs_peer("mlflow")
     def test_mlflow_that_is_away_and_comes_back_misses_nothing_and_holds_up_nothing(self):
-        python = tracker_python("mlflow")
-        if python is None:
-            self.skipTest("mlflow is not installed (LOCKSTEP_TRACKERS)")
+        python = peer_python("mlflow")
         server = RealMlflow(python, self.folder)
         self.addCleanup(server.stop)
         cluster = self.cluster(coordinator_flags=["--mlflow", server.url])

@@ -133,6 +133,32 @@ TEST_F(CheckpointerTest, HoldsTheStateOfItsStepThoughTheNextChangesIt) {
   for (int64_t step = 1; step <= 5; ++step) EXPECT_EQ(ValueAt(step), static_cast<float>(step));
 }
 
+TEST_F(CheckpointerTest, TimeThatHasPassedMakesOneDueAtAnyStepAndTimeThatHasNotAtNone) {
+  spec_.clear_every_steps();
+  spec_.mutable_every()->set_nanos(1);
+  Checkpointer passed(spec_, directory_ + "/passed", reporter_.get());
+  spec_.mutable_every()->set_seconds(3600);
+  Checkpointer waits(spec_, directory_ + "/waits", reporter_.get());
+  ASSERT_FALSE(program_.next_is_natural_boundary());
+  program_.Become(7, 7);
+  EXPECT_TRUE(passed.Due(program_));
+  EXPECT_FALSE(waits.Due(program_));
+  passed.Take(program_);  // not yet confirmed: a slow disk spaces checkpoints out
+  EXPECT_FALSE(passed.Due(program_));
+  ASSERT_TRUE(passed.WriteNow(program_).ok());
+  EXPECT_TRUE(passed.Due(program_));
+}
+
+TEST_F(CheckpointerTest, BothStepsAndTimeAreKept) {
+  spec_.set_every_steps(10);
+  spec_.mutable_every()->set_seconds(3600);
+  Checkpointer checkpointer(spec_, directory_, reporter_.get());
+  program_.Become(8, 8);
+  EXPECT_FALSE(checkpointer.Due(program_));
+  program_.Become(9, 9);
+  EXPECT_TRUE(checkpointer.Due(program_));
+}
+
 TEST_F(CheckpointerTest, RoomThatWasMadeBeforehandHoldsAnotherState) {
   Checkpointer checkpointer(spec_, directory_, reporter_.get());
   checkpointer.Join(1, 0, 1);
