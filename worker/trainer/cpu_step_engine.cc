@@ -29,10 +29,12 @@ class CpuStepEngine final : public StepEngine {
   kernels::Stream stream() const override { return nullptr; }
   float* node_sums() override { return node_sums_.data(); }
 
-  void MakeRoom(int64_t nodes) override {
+  absl::Status MakeRoom(const engine::ExecutorOptions& options) override {
+    const int64_t nodes = std::ssize(MaximalNodes(options.logical_shards, options.shards));
     node_sums_ = {};  // its memory goes back before more is taken
     node_sums_ = engine::ZeroedFloats(nodes * model_->gradient_size());
     node_sums_.Touch();
+    return absl::OkStatus();
   }
   absl::Status Form(engine::ExecutorOptions options) override {
     executor_.reset();

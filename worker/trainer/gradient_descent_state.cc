@@ -238,6 +238,12 @@ std::vector<std::span<float>> GradientDescent::StateBuffers() {
   return buffers;
 }
 
+std::vector<std::span<float>> GradientDescent::PeerBuffers() {
+  std::vector<std::span<float>> buffers = StateBuffers();
+  for (std::span<float>& buffer : buffers) buffer = {engine_->StateOf(buffer.data()), buffer.size()};
+  return buffers;
+}
+
 // A checkpoint has validation_ as its metrics, and is never written while a validation is due.
 std::string GradientDescent::StateValues() const {
   std::map<std::string, std::string> values = Values();

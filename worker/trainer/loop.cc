@@ -184,7 +184,7 @@ absl::Status TrainerLoop::FormGeneration() {
   options.spin = assignment_.world() <= static_cast<int>(std::thread::hardware_concurrency());
   const ShardRange range = ShardsOfRank(shards, options.world, options.rank);
   // Before the others hear of this rank's address and come: the first touch of much memory takes long.
-  program_->MakeRoom(std::ssize(MaximalNodes(shards, range)));
+  RETURN_IF_ERROR(program_->MakeRoom(range));
   const int64_t generation = assignment_.generation();
   options.given_up = [this, generation] { return mailbox_->IsGivenUp(generation); };
   ASSIGN_OR_RETURN(collective_, MakeCollective(options, [&](const std::string& mine) {
@@ -295,7 +295,18 @@ absl::Status TrainerLoop::TransferState(int root, const std::vector<int>& receiv
   RETURN_IF_ERROR(collective_->Broadcast(&size, sizeof(size), root));
   values.resize(size);
   RETURN_IF_ERROR(collective_->Transfer(values.data(), size, root, receivers));
-  const std::vector<std::span<float>> buffers = program_->StateBuffers();
+  RETURN_IF_ERROR(program_->memory() == CollectiveOptions::Memory::kDevice
+                      ? TransferOnDevice(root, receivers, keep_mine_until_complete)
+                      : TransferOnHost(root, receivers, keep_mine_until_complete));
+  if (std::find(receivers.begin(), receivers.end(), assignment_.rank()) == receivers.end())
+    return absl::OkStatus();
+  program_->StateCame();
+  return program_->SetStateValues(values);
+}
+
+absl::Status TrainerLoop::TransferOnHost(int root, const std::vector<int>& receivers,
+                                         bool keep_mine_until_complete) {
+  const std::vector<std::span<float>> buffers = program_->PeerBuffers();
   std::vector<std::vector<float>> copies;
   for (const std::span<float> buffer : buffers) {
     float* to = buffer.data();
@@ -304,10 +315,20 @@ absl::Status TrainerLoop::TransferState(int root, const std::vector<int>& receiv
   }
   for (size_t i = 0; i < copies.size(); ++i)
     std::copy(copies[i].begin(), copies[i].end(), buffers[i].begin());
-  if (std::find(receivers.begin(), receivers.end(), assignment_.rank()) == receivers.end())
-    return absl::OkStatus();
-  RETURN_IF_ERROR(program_->StoreState());
-  return program_->SetStateValues(values);
+  return absl::OkStatus();
+}
+
+// The host's copy is what is kept meanwhile.
+absl::Status TrainerLoop::TransferOnDevice(int root, const std::vector<int>& receivers,
+                                           bool keep_mine_until_complete) {
+  if (keep_mine_until_complete) RETURN_IF_ERROR(program_->FetchState());
+  for (const std::span<float> buffer : program_->PeerBuffers()) {
+    const absl::Status status = collective_->Transfer(buffer.data(), buffer.size_bytes(), root, receivers);
+    if (status.ok()) continue;
+    if (keep_mine_until_complete) RETURN_IF_ERROR(program_->StoreState());
+    return status;
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<TrainerLoop::Outcome> TrainerLoop::StepUntilBoundary() {

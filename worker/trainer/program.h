@@ -41,9 +41,9 @@ class Program {
   // Where the sums of a step lie, and what the device's are queued on; see CollectiveOptions.
   virtual CollectiveOptions::Memory memory() const { return CollectiveOptions::Memory::kHost; }
   virtual kernels::Stream stream() const { return nullptr; }
-  // A generation will form in which this rank has `nodes` rows of sums. Before the others hear of it: the
-  // first touch of much memory takes long.
-  virtual void MakeRoom(int64_t /*nodes*/) {}
+  // A generation will form in which this rank works on `shards`. Before the others hear of it: the first
+  // touch of much memory takes long.
+  virtual absl::Status MakeRoom(ShardRange /*shards*/) { return absl::OkStatus(); }
   // A generation has formed: this rank works on `shards` from now on. `collective` lives until the next Form.
   virtual absl::Status Form(Collective* collective, ShardRange shards) = 0;
 
@@ -94,6 +94,10 @@ class Program {
   virtual void TakeSnapshot(int rank, int world, Snapshot* snapshot) = 0;
   virtual absl::Status Restore(const OpenedCheckpoint& checkpoint, bool weights_only) = 0;
   virtual std::vector<std::span<float>> StateBuffers() = 0;
+  // The same where the state itself is, in memory(), after MakeRoom: what peers send and receive. With
+  // kDevice it is apart from StateBuffers, and who received there says so by StateCame.
+  virtual std::vector<std::span<float>> PeerBuffers() { return StateBuffers(); }
+  virtual void StateCame() {}
   virtual std::string StateValues() const = 0;
   virtual absl::Status SetStateValues(const std::string& values) = 0;
 

@@ -38,9 +38,9 @@ class StepEngine {
   virtual kernels::Stream stream() const = 0;
   virtual float* node_sums() = 0;
 
-  // A generation with `nodes` rows of sums will come. Before its ranks connect: the first touch of much
-  // memory takes long.
-  virtual void MakeRoom(int64_t nodes) = 0;
+  // A generation with these options will come. Before its ranks connect: the first touch of much memory takes
+  // long, and a peer's state may come first. RESOURCE_EXHAUSTED: as Form.
+  virtual absl::Status MakeRoom(const engine::ExecutorOptions& options) = 0;
   // RESOURCE_EXHAUSTED: it does not fit, with the numbers. What an earlier Form took is given back first.
   virtual absl::Status Form(engine::ExecutorOptions options) = 0;
   virtual int64_t bytes() const = 0;  // that Form took for activations and inputs
@@ -84,6 +84,10 @@ class StepEngine {
   virtual absl::Status FetchWeights() = 0;
   virtual absl::Status Fetch() = 0;
   virtual absl::Status Store() = 0;
+  // Where the state itself has what the host's copy has at `copy`; after MakeRoom. Who writes there says so
+  // by HostIsBehind.
+  virtual float* StateOf(float* copy) { return copy; }
+  virtual void HostIsBehind() {}
 
  protected:
   std::span<float> weights_, average_, best_;
