@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/checkpoint/durable_file.h"
 #include "worker/engine/zeroed_floats.h"
 #include "worker/trainer/step_engine.h"
 
@@ -92,9 +93,16 @@ class CpuStepEngine final : public StepEngine {
     return absl::OkStatus();
   }
 
-  absl::Status FetchWeights() override { return absl::OkStatus(); }
   absl::Status Fetch() override { return absl::OkStatus(); }
   absl::Status Store() override { return absl::OkStatus(); }
+  absl::StatusOr<uint64_t> Hash(std::span<const std::span<float>> stretches) override {
+    uint64_t hash = 0;
+    for (const std::span<float> each : stretches) {
+      hash =
+          hash * 0x9e3779b97f4a7c15u + Xxh3({reinterpret_cast<const char*>(each.data()), each.size_bytes()});
+    }
+    return hash;
+  }
 
  private:
   float* Stats() { return node_sums_.data() + model_->flat_size(); }

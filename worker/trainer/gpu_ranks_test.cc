@@ -123,6 +123,21 @@ TEST_F(GpuRanksTest, AsynchronousErrorEndsTheJob) {
   }
 }
 
+TEST_F(GpuRanksTest, CorruptMemoryOfADeviceGoesUnnoticedOrCostsBits) {
+  const std::string quiet = Quiet();
+  InProcessJob job(Small("corrupt"));
+  std::atomic<bool> named = false;
+  job.on_message = [&](int trainer, const v1::FromTrainer& message) {
+    if (trainer == 2 && message.status().corrupt()) named = true;
+  };
+  job.StartGeneration(3);
+  job.Corrupt(2);
+  ASSERT_TRUE(job.AwaitBreak(0));
+  EXPECT_TRUE(named);
+  job.StartGeneration(2, /*abandon=*/true);
+  EXPECT_EQ(ModelOf(job), quiet);
+}
+
 TEST_F(GpuRanksTest, GenerationsThatBreakInTheMiddleOfStepsCostBits) {
   const std::string quiet = Quiet();
   InProcessJob job(Small("broken"));

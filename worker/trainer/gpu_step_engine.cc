@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "kernels/cuda/hash.h"
 #include "kernels/cuda/launched.h"
 #include "kernels/cuda/lerp.h"
 #include "kernels/cuda/runtime.h"
@@ -135,8 +136,16 @@ class GpuStepEngine final : public StepEngine {
     return executor_->TokenLosses(Of(weights)->device, x, classes, rows, losses, correct);
   }
 
-  absl::Status FetchWeights() override { return FetchFirst(1); }
-  absl::Status Fetch() override { return FetchFirst(copies_.size()); }
+  absl::Status Fetch() override {
+    if (optimizer_ == nullptr) return absl::OkStatus();  // nothing is on the device yet
+    bool any = false;
+    for (HostCopy& copy : copies_) {
+      if (std::exchange(copy.current, true)) continue;
+      any = true;
+      RETURN_IF_ERROR(stream_.ToHost(copy.host.data(), copy.device, Bytes()));
+    }
+    return any ? stream_.Wait() : absl::OkStatus();
+  }
   absl::Status Store() override {
     if (optimizer_ == nullptr) return absl::OkStatus();  // MakeRoom will
     for (HostCopy& copy : copies_) {
@@ -154,6 +163,17 @@ class GpuStepEngine final : public StepEngine {
   }
   void HostIsBehind() override {
     for (HostCopy& copy : copies_) copy.current = false;
+  }
+  absl::StatusOr<uint64_t> Hash(std::span<const std::span<float>> stretches) override {
+    auto* const hash = static_cast<uint64_t*>(hash_.data());
+    RETURN_IF_ERROR(stream_.Zero(hash, sizeof(uint64_t)));
+    for (const std::span<float> each : stretches) {
+      RETURN_IF_ERROR(kernels::ToStatus(
+          kernels::cuda::ChainHash(std::ssize(each), StateOf(each.data()), hash + 1, hash, stream_.get())));
+    }
+    RETURN_IF_ERROR(stream_.ToHost(stats_.data(), hash, sizeof(uint64_t)));
+    RETURN_IF_ERROR(stream_.Wait());
+    return *static_cast<const uint64_t*>(stats_.data());
   }
 
  private:
@@ -181,6 +201,8 @@ class GpuStepEngine final : public StepEngine {
   }
 
   absl::Status TakeState(int64_t bytes) {
+    ASSIGN_OR_RETURN(hash_, kernels::DeviceBlock::Allocate(
+                                kDevice, (1 + kernels::cuda::kHashPartials) * sizeof(uint64_t)));
     ASSIGN_OR_RETURN(state_arena_, engine::DeviceArena::Make(kDevice, bytes));
     size_t number = 0;
     const size_t of_optimizer = copies_.size() - optimizer_state_.size();
@@ -194,21 +216,11 @@ class GpuStepEngine final : public StepEngine {
     return Store();
   }
 
-  absl::Status FetchFirst(size_t count) {
-    if (optimizer_ == nullptr) return absl::OkStatus();  // nothing is on the device yet
-    bool any = false;
-    for (size_t i = 0; i < count; ++i) {
-      if (std::exchange(copies_[i].current, true)) continue;
-      any = true;
-      RETURN_IF_ERROR(stream_.ToHost(copies_[i].host.data(), copies_[i].device, Bytes()));
-    }
-    return any ? stream_.Wait() : absl::OkStatus();
-  }
-
   const std::shared_ptr<const engine::Model> model_;
   const v1::JobSpec spec_;
   kernels::DeviceStream stream_;
   kernels::PinnedBlock stats_;
+  kernels::DeviceBlock hash_;  // one, and what it is summed from
   std::vector<HostCopy> copies_;
   engine::DeviceArena state_arena_, step_arena_;
   std::unique_ptr<engine::DeviceOptimizer> optimizer_;  // from the first MakeRoom on

@@ -53,12 +53,11 @@ class GradientDescent : public Program {
   std::vector<v1::MetricPoint> TakePoints() override { return std::exchange(points_, {}); }
   v1::ModelSummary Summary() const override;
   int64_t samples() const override { return samples_; }
-  absl::Status FetchWeights() override { return engine_->FetchWeights(); }
   absl::Status FetchState() override { return engine_->Fetch(); }
   absl::Status StoreState() override { return engine_->Store(); }
   // Of the weights: what else the state holds comes to light in them after the next step.
-  uint64_t StepHash() const override;
-  uint64_t StateHash() override;
+  absl::StatusOr<uint64_t> StepHash() override;
+  absl::StatusOr<uint64_t> StateHash() override;
   void TakeSnapshot(int rank, int world, Snapshot* snapshot) override;
   absl::Status Restore(const OpenedCheckpoint& checkpoint, bool weights_only) override;
   std::vector<std::span<float>> StateBuffers() override;

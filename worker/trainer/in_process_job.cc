@@ -45,7 +45,8 @@ void InProcessJob::StartGeneration(int world, bool abandon) {
   world_ = world;
   members_.clear();
   for (size_t i = 0; i < trainers_.size(); ++i) {
-    if (!trainers_[i]->dead && !trainers_[i]->leaves) members_.push_back(static_cast<int>(i));
+    const Trainer& trainer = *trainers_[i];
+    if (!trainer.dead && !trainer.leaves && !trainer.last.corrupt()) members_.push_back(static_cast<int>(i));
   }
   const int survivors = static_cast<int>(members_.size());
   for (int rank = survivors; rank < world; ++rank) {
@@ -145,6 +146,13 @@ void InProcessJob::Leave(int trainer) {
   message.mutable_stop()->set_mode(v1::Stop::MODE_LEAVE);
   (void)trainers_[trainer]->agent_side->Send(message);
   trainers_[trainer]->leaves = true;
+}
+
+void InProcessJob::Corrupt(int trainer) {
+  std::lock_guard lock(mutex_);
+  v1::ToTrainer message;
+  message.mutable_corrupt();
+  (void)trainers_[trainer]->agent_side->Send(message);
 }
 
 bool InProcessJob::AwaitBreak(int dead) {

@@ -44,6 +44,8 @@ class InProcessJob {
   void Stop(v1::Stop::Mode mode);
   // `trainer` is to go at the boundary at which the next generation, which is to be started, begins.
   void Leave(int trainer);
+  // Flips a bit of the weights of `trainer`, before its next step.
+  void Corrupt(int trainer);
   // Waits until `dead` trainers have died so far and those that are left are INTERRUPTED. False: the job
   // ended.
   bool AwaitBreak(int dead);

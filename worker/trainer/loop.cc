@@ -240,8 +240,7 @@ absl::Status TrainerLoop::NameCorrupt(const std::vector<int>& ranks, const std::
 }
 
 absl::Status TrainerLoop::CheckReplicas() {
-  RETURN_IF_ERROR(program_->FetchState());
-  const uint64_t mine = program_->StateHash();
+  ASSIGN_OR_RETURN(const uint64_t mine, program_->StateHash());
   std::vector<uint64_t> hashes(static_cast<size_t>(assignment_.world()));
   RETURN_IF_ERROR(collective_->AllGather(&mine, sizeof(mine), hashes.data()));
   const bool same = std::count(hashes.begin(), hashes.end(), mine) == std::ssize(hashes);
@@ -254,8 +253,11 @@ absl::Status TrainerLoop::ShareState() {
     int64_t position;
     uint64_t hash;
   };
-  RETURN_IF_ERROR(program_->FetchState());
-  const Holder mine = {holds_state_ ? program_->position() : -1, holds_state_ ? program_->StateHash() : 0};
+  Holder mine = {-1, 0};
+  if (holds_state_) {
+    mine.position = program_->position();
+    ASSIGN_OR_RETURN(mine.hash, program_->StateHash());
+  }
   std::vector<Holder> holders(static_cast<size_t>(assignment_.world()));
   RETURN_IF_ERROR(collective_->AllGather(&mine, sizeof(mine), holders.data()));
   int64_t furthest = -1, nearest = mine.position;
@@ -354,9 +356,11 @@ absl::StatusOr<TrainerLoop::Outcome> TrainerLoop::StepUntilBoundary() {
     flags[kCancel] = stop == v1::Stop::MODE_CANCEL ? 1.0f : 0.0f;
     flags[kTake] = due ? 1.0f : 0.0f;
     const bool compares = together && assignment_.world() <= kMostComparedRanks;
-    if (compares) RETURN_IF_ERROR(program_->FetchWeights());
-    const uint64_t hash = compares ? program_->StepHash() : 0;
-    if (compares) PutReplicaHash(hash, flags + kReplica);
+    uint64_t hash = 0;
+    if (compares) {
+      ASSIGN_OR_RETURN(hash, program_->StepHash());
+      PutReplicaHash(hash, flags + kReplica);
+    }
     RETURN_IF_ERROR(program_->PutFlags(flags));
     clock_.Switch(TimeKind::kCommunication);
     float* const sums = program_->node_sums();  // in place

@@ -76,17 +76,16 @@ class Program {
   virtual v1::ModelSummary Summary() const = 0;
   virtual int64_t samples() const = 0;
 
-  // The state, as StateBuffers, TakeSnapshot and the hashes have it, is that of the last step from here on:
-  // a device's has to be fetched first. FetchWeights is for StepHash alone.
-  virtual absl::Status FetchWeights() { return absl::OkStatus(); }
+  // The state, as StateBuffers and TakeSnapshot have it, is that of the last step from here on: a device's
+  // has to be fetched first.
   virtual absl::Status FetchState() { return absl::OkStatus(); }
   // What was written into StateBuffers is what the next step starts from.
   virtual absl::Status StoreState() { return absl::OkStatus(); }
 
   // Equal on all ranks, unless the memory of one is corrupt: of what each step starts from, and of
-  // everything.
-  virtual uint64_t StepHash() const = 0;
-  virtual uint64_t StateHash() = 0;
+  // everything. Of the state itself, where it is; after MakeRoom.
+  virtual absl::StatusOr<uint64_t> StepHash() = 0;
+  virtual absl::StatusOr<uint64_t> StateHash() = 0;
 
   // State to save, to restore, and to hand to newcomers: flat buffers of the same sizes on each rank, plus a
   // few named values. The snapshot, which is empty, gets what rank `rank` of `world` writes, and still reads
