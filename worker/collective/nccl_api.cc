@@ -2,7 +2,6 @@
 
 #include <dlfcn.h>
 
-#include <cstdlib>
 #include <string>
 
 #include "absl/strings/match.h"
@@ -10,9 +9,6 @@
 
 namespace lockstep {
 namespace {
-
-constexpr const char* kPlaces[] = {"libnccl.so.2", "/usr/local/cuda/lib64/libnccl.so.2",
-                                   "/usr/local/cuda/lib/libnccl.so.2"};
 
 absl::Status NotFound(absl::string_view why) {
   return absl::FailedPreconditionError(absl::StrCat("NCCL cannot be loaded: ", why, "; install libnccl2 (",
@@ -24,17 +20,6 @@ template <class Function>
 absl::Status Find(void* library, const char* name, Function& function) {
   function = reinterpret_cast<Function>(dlsym(library, name));
   return function != nullptr ? absl::OkStatus() : NotFound(absl::StrCat("it has no ", name));
-}
-
-absl::StatusOr<NcclCalls> LoadAny() {
-  if (const char* file = std::getenv("LOCKSTEP_NCCL"); file != nullptr) return LoadNcclFrom(file);
-  absl::Status first;
-  for (const char* place : kPlaces) {
-    const absl::StatusOr<NcclCalls> calls = LoadNcclFrom(place);
-    if (calls.ok()) return calls;
-    if (first.ok()) first = calls.status();
-  }
-  return first;
 }
 
 const char* LikelyCause(NcclResult result, absl::string_view text) {
@@ -102,12 +87,6 @@ absl::StatusOr<NcclCalls> LoadNcclFrom(const char* file) {
     return NotFound(absl::StrCat(file, " is version ", NcclVersionText(version)));
   }
   return calls;
-}
-
-absl::StatusOr<const NcclCalls*> LoadNccl() {
-  static const absl::StatusOr<NcclCalls> calls = LoadAny();
-  RETURN_IF_ERROR(calls.status());
-  return &*calls;
 }
 
 absl::Status ExplainNccl(const NcclCalls& nccl, const std::string& who, const char* call, NcclResult result,

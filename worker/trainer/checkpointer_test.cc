@@ -43,8 +43,8 @@ class Constant : public Program {
   std::vector<v1::MetricPoint> TakePoints() override { return {}; }
   v1::ModelSummary Summary() const override { return {}; }
   int64_t samples() const override { return 0; }
-  uint64_t StepHash() const override { return 0; }
-  uint64_t StateHash() override { return 0; }
+  absl::StatusOr<uint64_t> StepHash() override { return 0; }
+  absl::StatusOr<uint64_t> StateHash() override { return 0; }
   // Rank 0 writes the state, and each further rank a tensor of its own.
   void TakeSnapshot(int rank, int world, Snapshot* snapshot) override {
     snapshot->content.manifest.step = step_;

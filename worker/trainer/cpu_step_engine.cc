@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/checkpoint/durable_file.h"
 #include "worker/engine/zeroed_floats.h"
 #include "worker/trainer/step_engine.h"
 
@@ -40,12 +41,14 @@ class CpuStepEngine final : public StepEngine {
   kernels::Stream stream() const override { return nullptr; }
   float* node_sums() override { return node_sums_.data(); }
 
-  void MakeRoom(int64_t nodes) override {
+  absl::Status MakeRoom(const engine::ExecutorOptions& options) override {
+    const int64_t nodes = std::ssize(MaximalNodes(options.logical_shards, options.shards));
     const int64_t size = nodes * model_->gradient_size();
-    if (std::ssize(node_sums_.span()) == size) return;  // its gaps are zeros still
-    node_sums_ = {};                                    // its memory goes back before more is taken
+    if (std::ssize(node_sums_.span()) == size) return absl::OkStatus();  // its gaps are zeros still
+    node_sums_ = {};  // its memory goes back before more is taken
     node_sums_ = engine::ZeroedFloats(size);
     engine::TakeMemory(node_sums_.span());
+    return absl::OkStatus();
   }
   absl::Status Form(engine::ExecutorOptions options) override {
     executor_.reset();
@@ -104,9 +107,16 @@ class CpuStepEngine final : public StepEngine {
     return absl::OkStatus();
   }
 
-  absl::Status FetchWeights() override { return absl::OkStatus(); }
   absl::Status Fetch() override { return absl::OkStatus(); }
   absl::Status Store() override { return absl::OkStatus(); }
+  absl::StatusOr<uint64_t> Hash(std::span<const std::span<float>> stretches) override {
+    uint64_t hash = 0;
+    for (const std::span<float> each : stretches) {
+      hash =
+          hash * 0x9e3779b97f4a7c15u + Xxh3({reinterpret_cast<const char*>(each.data()), each.size_bytes()});
+    }
+    return hash;
+  }
 
  private:
   float* Stats() { return node_sums_.data() + model_->flat_size(); }

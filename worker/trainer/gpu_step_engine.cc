@@ -1,8 +1,9 @@
-// The state lies in an arena of its own, made by the first Form and kept; another holds what a generation's
-// executor needs. Until the first Form the host's copy is all there is.
+// The state lies in an arena of its own, made by the first MakeRoom and kept; another holds what a
+// generation's executor needs. Until then the host's copy is all there is.
 #include <algorithm>
 #include <utility>
 
+#include "kernels/cuda/hash.h"
 #include "kernels/cuda/launched.h"
 #include "kernels/cuda/lerp.h"
 #include "kernels/cuda/runtime.h"
@@ -45,15 +46,23 @@ class GpuStepEngine final : public StepEngine {
   kernels::Stream stream() const override { return stream_.get(); }
   float* node_sums() override { return executor_->node_sums(); }
 
-  void MakeRoom(int64_t) override {}
+  // The state's: what else a generation needs must wait until the one before has given it back, in Form.
+  absl::Status MakeRoom(const engine::ExecutorOptions& options) override {
+    if (optimizer_ != nullptr) return absl::OkStatus();
+    ASSIGN_OR_RETURN(const engine::DevicePlan plan, engine::PlanDevice(*model_, spec_, options));
+    ASSIGN_OR_RETURN(const kernels::DeviceProperties device, kernels::PropertiesOf(kDevice));
+    RETURN_IF_ERROR(engine::CheckFits(plan, device));
+    return TakeState(plan.weights + plan.optimizer);
+  }
   absl::Status Form(engine::ExecutorOptions options) override {
     RETURN_IF_ERROR(kernels::UseDevice(kDevice));
+    RETURN_IF_ERROR(MakeRoom(options));
     executor_.reset();
     step_arena_ = engine::DeviceArena();
     ASSIGN_OR_RETURN(const engine::DevicePlan plan, engine::PlanDevice(*model_, spec_, options));
     ASSIGN_OR_RETURN(kernels::DeviceProperties device, kernels::PropertiesOf(kDevice));
     const int64_t of_state = plan.weights + plan.optimizer;
-    if (optimizer_ != nullptr) device.free += of_state;  // it is this job's already
+    device.free += of_state;  // it is this job's already
     RETURN_IF_ERROR(engine::CheckFits(plan, device));
     bytes_ = plan.activations + plan.inputs;
     spdlog::info(
@@ -63,7 +72,6 @@ class GpuStepEngine final : public StepEngine {
         static_cast<double>(plan.node_sums) / 1e6, static_cast<double>(of_state) / 1e6);
     ASSIGN_OR_RETURN(step_arena_, engine::DeviceArena::Make(kDevice, plan.total() - of_state));
     ASSIGN_OR_RETURN(executor_, engine::DeviceExecutor::Make(model_, spec_, options, step_arena_, stream_));
-    if (optimizer_ == nullptr) RETURN_IF_ERROR(TakeState(of_state));
     return stream_.Wait();
   }
   int64_t bytes() const override { return bytes_; }
@@ -128,15 +136,44 @@ class GpuStepEngine final : public StepEngine {
     return executor_->TokenLosses(Of(weights)->device, x, classes, rows, losses, correct);
   }
 
-  absl::Status FetchWeights() override { return FetchFirst(1); }
-  absl::Status Fetch() override { return FetchFirst(copies_.size()); }
+  absl::Status Fetch() override {
+    if (optimizer_ == nullptr) return absl::OkStatus();  // nothing is on the device yet
+    bool any = false;
+    for (HostCopy& copy : copies_) {
+      if (std::exchange(copy.current, true)) continue;
+      any = true;
+      RETURN_IF_ERROR(stream_.ToHost(copy.host.data(), copy.device, Bytes()));
+    }
+    return any ? stream_.Wait() : absl::OkStatus();
+  }
   absl::Status Store() override {
-    if (optimizer_ == nullptr) return absl::OkStatus();  // Form will
+    if (optimizer_ == nullptr) return absl::OkStatus();  // MakeRoom will
     for (HostCopy& copy : copies_) {
       RETURN_IF_ERROR(stream_.ToDevice(copy.device, copy.host.data(), Bytes()));
       copy.current = true;
     }
     return stream_.Wait();
+  }
+  float* StateOf(float* copy) override {
+    for (const HostCopy& each : copies_) {
+      float* const begin = static_cast<float*>(each.host.data());
+      if (copy >= begin && copy < begin + model_->flat_size()) return each.device + (copy - begin);
+    }
+    return nullptr;
+  }
+  void HostIsBehind() override {
+    for (HostCopy& copy : copies_) copy.current = false;
+  }
+  absl::StatusOr<uint64_t> Hash(std::span<const std::span<float>> stretches) override {
+    auto* const hash = static_cast<uint64_t*>(hash_.data());
+    RETURN_IF_ERROR(stream_.Zero(hash, sizeof(uint64_t)));
+    for (const std::span<float> each : stretches) {
+      RETURN_IF_ERROR(kernels::ToStatus(
+          kernels::cuda::ChainHash(std::ssize(each), StateOf(each.data()), hash + 1, hash, stream_.get())));
+    }
+    RETURN_IF_ERROR(stream_.ToHost(stats_.data(), hash, sizeof(uint64_t)));
+    RETURN_IF_ERROR(stream_.Wait());
+    return *static_cast<const uint64_t*>(stats_.data());
   }
 
  private:
@@ -164,6 +201,8 @@ class GpuStepEngine final : public StepEngine {
   }
 
   absl::Status TakeState(int64_t bytes) {
+    ASSIGN_OR_RETURN(hash_, kernels::DeviceBlock::Allocate(
+                                kDevice, (1 + kernels::cuda::kHashPartials) * sizeof(uint64_t)));
     ASSIGN_OR_RETURN(state_arena_, engine::DeviceArena::Make(kDevice, bytes));
     size_t number = 0;
     const size_t of_optimizer = copies_.size() - optimizer_state_.size();
@@ -177,24 +216,14 @@ class GpuStepEngine final : public StepEngine {
     return Store();
   }
 
-  absl::Status FetchFirst(size_t count) {
-    if (optimizer_ == nullptr) return absl::OkStatus();  // nothing is on the device yet
-    bool any = false;
-    for (size_t i = 0; i < count; ++i) {
-      if (std::exchange(copies_[i].current, true)) continue;
-      any = true;
-      RETURN_IF_ERROR(stream_.ToHost(copies_[i].host.data(), copies_[i].device, Bytes()));
-    }
-    return any ? stream_.Wait() : absl::OkStatus();
-  }
-
   const std::shared_ptr<const engine::Model> model_;
   const v1::JobSpec spec_;
   kernels::DeviceStream stream_;
   kernels::PinnedBlock stats_;
+  kernels::DeviceBlock hash_;  // one, and what it is summed from
   std::vector<HostCopy> copies_;
   engine::DeviceArena state_arena_, step_arena_;
-  std::unique_ptr<engine::DeviceOptimizer> optimizer_;  // from the first Form on
+  std::unique_ptr<engine::DeviceOptimizer> optimizer_;  // from the first MakeRoom on
   std::unique_ptr<engine::DeviceExecutor> executor_;
   int64_t bytes_ = 0;
 };

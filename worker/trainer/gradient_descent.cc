@@ -101,9 +101,7 @@ absl::Status GradientDescent::LoadPretrained() {
   return absl::OkStatus();
 }
 
-absl::Status GradientDescent::Form(Collective* collective, ShardRange shards) {
-  collective_ = collective;
-  shards_ = shards;
+engine::ExecutorOptions GradientDescent::OptionsFor(ShardRange shards) const {
   engine::ExecutorOptions options;
   options.logical_shards = logical_shards();
   options.shards = shards;
@@ -112,6 +110,13 @@ absl::Status GradientDescent::Form(Collective* collective, ShardRange shards) {
   options.reproducible = assignment_.spec().reproducible();
   options.passes = train().accumulation();
   options.precision = precision_;
+  return options;
+}
+
+absl::Status GradientDescent::Form(Collective* collective, ShardRange shards) {
+  collective_ = collective;
+  shards_ = shards;
+  const engine::ExecutorOptions options = OptionsFor(shards);
   RETURN_IF_ERROR(CheckMemory(options));
   RETURN_IF_ERROR(engine_->Form(options));
   spdlog::info("rank {} of {}: shards {}..{} of {}, {} training rows, {} parameters, step {} of {}",

@@ -35,7 +35,7 @@ class GradientDescent : public Program {
   size_t reduction_size() const override { return static_cast<size_t>(model_->gradient_size()); }
   CollectiveOptions::Memory memory() const override { return engine_->memory(); }
   kernels::Stream stream() const override { return engine_->stream(); }
-  void MakeRoom(int64_t nodes) override { engine_->MakeRoom(nodes); }
+  absl::Status MakeRoom(ShardRange shards) override { return engine_->MakeRoom(OptionsFor(shards)); }
   absl::Status Form(Collective* collective, ShardRange shards) override;
   int64_t step() const override { return step_; }
   bool done() const override { return step_ >= total_steps_ || stopped_early_; }
@@ -53,15 +53,16 @@ class GradientDescent : public Program {
   std::vector<v1::MetricPoint> TakePoints() override { return std::exchange(points_, {}); }
   v1::ModelSummary Summary() const override;
   int64_t samples() const override { return samples_; }
-  absl::Status FetchWeights() override { return engine_->FetchWeights(); }
   absl::Status FetchState() override { return engine_->Fetch(); }
   absl::Status StoreState() override { return engine_->Store(); }
   // Of the weights: what else the state holds comes to light in them after the next step.
-  uint64_t StepHash() const override;
-  uint64_t StateHash() override;
+  absl::StatusOr<uint64_t> StepHash() override;
+  absl::StatusOr<uint64_t> StateHash() override;
   void TakeSnapshot(int rank, int world, Snapshot* snapshot) override;
   absl::Status Restore(const OpenedCheckpoint& checkpoint, bool weights_only) override;
   std::vector<std::span<float>> StateBuffers() override;
+  std::vector<std::span<float>> PeerBuffers() override;
+  void StateCame() override { engine_->HostIsBehind(); }
   std::string StateValues() const override;
   absl::Status SetStateValues(const std::string& values) override;
   absl::StatusOr<v1::TrainResult> Finish(const std::string& model_directory) override;
@@ -71,6 +72,7 @@ class GradientDescent : public Program {
   const v1::TrainSpec& train() const { return assignment_.spec().train(); }
   void CopyWeights();  // to their average and the best ones
   absl::Status LoadPretrained();
+  engine::ExecutorOptions OptionsFor(ShardRange shards) const;
   int BatchRows() const;
   void EnterSamples(const float* stats);
   // What is validated, kept and shipped.

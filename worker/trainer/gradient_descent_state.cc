@@ -61,10 +61,6 @@ void AddTensors(const Parameters& parameters, const std::string& prefix, const f
   }
 }
 
-uint64_t HashOf(std::span<const float> values) {
-  return Xxh3({reinterpret_cast<const char*>(values.data()), values.size_bytes()});
-}
-
 std::string Shape(const std::vector<int64_t>& shape) {
   return absl::StrCat("(", absl::StrJoin(shape, ", "), ")");
 }
@@ -143,13 +139,12 @@ absl::Status GradientDescent::SetValues(const std::map<std::string, std::string>
   return absl::OkStatus();
 }
 
-uint64_t GradientDescent::StepHash() const { return HashOf(engine_->weights()); }
-
-uint64_t GradientDescent::StateHash() {
-  uint64_t hash = 0;
-  for (const std::span<float> buffer : StateBuffers()) hash = hash * 0x9e3779b97f4a7c15u + HashOf(buffer);
-  return hash;
+absl::StatusOr<uint64_t> GradientDescent::StepHash() {
+  const std::span<float> weights = engine_->weights();
+  return engine_->Hash({&weights, 1});
 }
+
+absl::StatusOr<uint64_t> GradientDescent::StateHash() { return engine_->Hash(StateBuffers()); }
 
 std::vector<GradientDescent::Saved> GradientDescent::SavedBesideTheWeights() const {
   const Parameters all = All(*model_);
@@ -235,6 +230,12 @@ std::vector<std::span<float>> GradientDescent::StateBuffers() {
   }
   if (!engine_->average().empty()) buffers.push_back(engine_->average());
   if (!engine_->best().empty()) buffers.push_back(engine_->best());
+  return buffers;
+}
+
+std::vector<std::span<float>> GradientDescent::PeerBuffers() {
+  std::vector<std::span<float>> buffers = StateBuffers();
+  for (std::span<float>& buffer : buffers) buffer = {engine_->StateOf(buffer.data()), buffer.size()};
   return buffers;
 }
 

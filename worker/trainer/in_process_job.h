@@ -1,6 +1,6 @@
-// For tests: runs the trainers of one job as threads of this process, over real channels and a real
-// collective, with the test in the place of agent and coordinator. Each rank is a TrainerLoop with its own
-// mailbox.
+// For tests: runs the trainers of one job as threads of this process, or as processes, over real channels and
+// a real collective, with the test in the place of agent and coordinator. Each rank is a TrainerLoop with its
+// own mailbox.
 #pragma once
 
 #include <condition_variable>
@@ -28,6 +28,8 @@ class InProcessJob {
     bool weights_only = false;
     v1::NumericProfile required_profile;  // unset: none
     bool on_gpu = false;                  // the first one of this process
+    std::string program;                  // a trainer's, for each rank to be a process; empty: threads
+    std::map<int, std::string> stand_in;  // by trainer: its LOCKSTEP_STAND_IN
   };
   explicit InProcessJob(Options options);
   ~InProcessJob();
@@ -36,10 +38,17 @@ class InProcessJob {
   // own.
   std::function<void(int trainer, const v1::FromTrainer& message)> on_message;
 
-  // Starts generation 1 with `world` trainers, or, later, the next generation with all trainers so far as
-  // survivors and new ones up to `world`. `abandon`: in the middle of a step, as after a failure.
+  // Starts generation 1 with `world` trainers, or, later, the next generation with all trainers that are left
+  // as survivors and new ones up to `world`. `abandon`: in the middle of a step, as after a failure.
   void StartGeneration(int world, bool abandon = false);
   void Stop(v1::Stop::Mode mode);
+  // `trainer` is to go at the boundary at which the next generation, which is to be started, begins.
+  void Leave(int trainer);
+  // Flips a bit of the weights of `trainer`, before its next step.
+  void Corrupt(int trainer);
+  // Waits until `dead` trainers have died so far and those that are left are INTERRUPTED. False: the job
+  // ended.
+  bool AwaitBreak(int dead);
   // Waits until each trainer reported its end; the last status of each, in order of their start.
   std::vector<v1::AssignmentStatus> Wait();
   // Metric points of rank 0, by step.
@@ -48,12 +57,15 @@ class InProcessJob {
  private:
   struct Trainer;
   void Serve(int index);
-  void Order(int first, int last);  // REQUIRES: mutex_ is held
+  void Launch(Trainer& trainer, int index);
+  // Of ranks. REQUIRES: mutex_ is held
+  void Order(int first, int last);
 
   const Options options_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<std::unique_ptr<Trainer>> trainers_;
+  std::vector<int> members_;  // of trainers_, by rank
   int64_t generation_ = 0;
   int world_ = 0, survivors_ = 0;
   bool abandon_ = false, told_ = true;  // all have their orders

@@ -201,7 +201,7 @@ absl::Status TrainerLoop::FormGeneration() {
   options.spin = assignment_.world() <= static_cast<int>(std::thread::hardware_concurrency());
   const ShardRange range = ShardsOfRank(shards, options.world, options.rank);
   // Before the others hear of this rank's address and come: the first touch of much memory takes long.
-  program_->MakeRoom(std::ssize(MaximalNodes(shards, range)));
+  RETURN_IF_ERROR(program_->MakeRoom(range));
   laps.Add("room");
   const int64_t generation = assignment_.generation();
   options.given_up = [this, generation] { return mailbox_->IsGivenUp(generation); };
@@ -264,8 +264,7 @@ absl::Status TrainerLoop::NameCorrupt(const std::vector<int>& ranks, const std::
 }
 
 absl::Status TrainerLoop::CheckReplicas() {
-  RETURN_IF_ERROR(program_->FetchState());
-  const uint64_t mine = program_->StateHash();
+  ASSIGN_OR_RETURN(const uint64_t mine, program_->StateHash());
   std::vector<uint64_t> hashes(static_cast<size_t>(assignment_.world()));
   RETURN_IF_ERROR(collective_->AllGather(&mine, sizeof(mine), hashes.data()));
   const bool same = std::count(hashes.begin(), hashes.end(), mine) == std::ssize(hashes);
@@ -274,11 +273,10 @@ absl::Status TrainerLoop::CheckReplicas() {
 }
 
 absl::Status TrainerLoop::ShareState() {
-  RETURN_IF_ERROR(program_->FetchState());
   const int64_t mine = holds_state_ ? program_->position() : -1;
   std::vector<int64_t> positions(static_cast<size_t>(assignment_.world()));
   RETURN_IF_ERROR(collective_->AllGather(&mine, sizeof(mine), positions.data()));
-  const auto [nearest, furthest] = std::ranges::minmax(positions);
+  const int64_t furthest = std::ranges::max(positions);
   if (furthest < 0) {
     return absl::DataLossError("no rank of this generation holds the job's state: its last holder is gone");
   }
@@ -308,7 +306,10 @@ absl::Status TrainerLoop::ShareState() {
 
 absl::Status TrainerLoop::CompareHolders(const std::vector<int>& holders) {
   const bool holds = std::ranges::count(holders, assignment_.rank()) > 0;
-  const uint64_t mine = holds ? program_->StateHash() : 0;
+  uint64_t mine = 0;
+  if (holds) {
+    ASSIGN_OR_RETURN(mine, program_->StateHash());
+  }
   std::vector<uint64_t> all(static_cast<size_t>(assignment_.world())), hashes;
   RETURN_IF_ERROR(collective_->AllGather(&mine, sizeof(mine), all.data()));
   for (const int rank : holders) hashes.push_back(all[rank]);
@@ -323,7 +324,18 @@ absl::Status TrainerLoop::TransferState(int root, const std::vector<int>& receiv
   RETURN_IF_ERROR(collective_->Broadcast(&size, sizeof(size), root));
   values.resize(size);
   RETURN_IF_ERROR(collective_->Transfer(values.data(), size, root, receivers));
-  const std::vector<std::span<float>> buffers = program_->StateBuffers();
+  RETURN_IF_ERROR(program_->memory() == CollectiveOptions::Memory::kDevice
+                      ? TransferOnDevice(root, receivers, keep_mine_until_complete)
+                      : TransferOnHost(root, receivers, keep_mine_until_complete));
+  if (std::find(receivers.begin(), receivers.end(), assignment_.rank()) == receivers.end())
+    return absl::OkStatus();
+  program_->StateCame();
+  return program_->SetStateValues(values);
+}
+
+absl::Status TrainerLoop::TransferOnHost(int root, const std::vector<int>& receivers,
+                                         bool keep_mine_until_complete) {
+  const std::vector<std::span<float>> buffers = program_->PeerBuffers();
   std::vector<std::vector<float>> copies;
   for (const std::span<float> buffer : buffers) {
     float* to = buffer.data();
@@ -332,10 +344,20 @@ absl::Status TrainerLoop::TransferState(int root, const std::vector<int>& receiv
   }
   for (size_t i = 0; i < copies.size(); ++i)
     std::copy(copies[i].begin(), copies[i].end(), buffers[i].begin());
-  if (std::find(receivers.begin(), receivers.end(), assignment_.rank()) == receivers.end())
-    return absl::OkStatus();
-  RETURN_IF_ERROR(program_->StoreState());
-  return program_->SetStateValues(values);
+  return absl::OkStatus();
+}
+
+// The host's copy is what is kept meanwhile.
+absl::Status TrainerLoop::TransferOnDevice(int root, const std::vector<int>& receivers,
+                                           bool keep_mine_until_complete) {
+  if (keep_mine_until_complete) RETURN_IF_ERROR(program_->FetchState());
+  for (const std::span<float> buffer : program_->PeerBuffers()) {
+    const absl::Status status = collective_->Transfer(buffer.data(), buffer.size_bytes(), root, receivers);
+    if (status.ok()) continue;
+    if (keep_mine_until_complete) RETURN_IF_ERROR(program_->StoreState());
+    return status;
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<TrainerLoop::Outcome> TrainerLoop::StepUntilBoundary() {
@@ -361,9 +383,11 @@ absl::StatusOr<TrainerLoop::Outcome> TrainerLoop::StepUntilBoundary() {
     flags[kCancel] = stop == v1::Stop::MODE_CANCEL ? 1.0f : 0.0f;
     flags[kTake] = due ? 1.0f : 0.0f;
     const bool compares = together && assignment_.world() <= kMostComparedRanks;
-    if (compares) RETURN_IF_ERROR(program_->FetchWeights());
-    const uint64_t hash = compares ? program_->StepHash() : 0;
-    if (compares) PutReplicaHash(hash, flags + kReplica);
+    uint64_t hash = 0;
+    if (compares) {
+      ASSIGN_OR_RETURN(hash, program_->StepHash());
+      PutReplicaHash(hash, flags + kReplica);
+    }
     RETURN_IF_ERROR(program_->PutFlags(flags));
     clock_.Switch(TimeKind::kCommunication);
     float* const sums = program_->node_sums();  // in place

@@ -67,6 +67,8 @@ class TrainerLoop {
   absl::Status CompareHolders(const std::vector<int>& holders);
   absl::Status ShareState();
   absl::Status TransferState(int root, const std::vector<int>& receivers, bool keep_mine_until_complete);
+  absl::Status TransferOnHost(int root, const std::vector<int>& receivers, bool keep_mine_until_complete);
+  absl::Status TransferOnDevice(int root, const std::vector<int>& receivers, bool keep_mine_until_complete);
   absl::StatusOr<Outcome> StepUntilBoundary();
   void LeaveGeneration();
   // After the generation broke because of `cause`. False: there is no next one for this rank.

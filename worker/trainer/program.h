@@ -41,9 +41,9 @@ class Program {
   // Where the sums of a step lie, and what the device's are queued on; see CollectiveOptions.
   virtual CollectiveOptions::Memory memory() const { return CollectiveOptions::Memory::kHost; }
   virtual kernels::Stream stream() const { return nullptr; }
-  // A generation will form in which this rank has `nodes` rows of sums. Before the others hear of it: the
-  // first touch of much memory takes long.
-  virtual void MakeRoom(int64_t /*nodes*/) {}
+  // A generation will form in which this rank works on `shards`. Before the others hear of it: the first
+  // touch of much memory takes long.
+  virtual absl::Status MakeRoom(ShardRange /*shards*/) { return absl::OkStatus(); }
   // A generation has formed: this rank works on `shards` from now on. `collective` lives until the next Form.
   virtual absl::Status Form(Collective* collective, ShardRange shards) = 0;
 
@@ -76,17 +76,16 @@ class Program {
   virtual v1::ModelSummary Summary() const = 0;
   virtual int64_t samples() const = 0;
 
-  // The state, as StateBuffers, TakeSnapshot and the hashes have it, is that of the last step from here on:
-  // a device's has to be fetched first. FetchWeights is for StepHash alone.
-  virtual absl::Status FetchWeights() { return absl::OkStatus(); }
+  // The state, as StateBuffers and TakeSnapshot have it, is that of the last step from here on: a device's
+  // has to be fetched first.
   virtual absl::Status FetchState() { return absl::OkStatus(); }
   // What was written into StateBuffers is what the next step starts from.
   virtual absl::Status StoreState() { return absl::OkStatus(); }
 
   // Equal on all ranks, unless the memory of one is corrupt: of what each step starts from, and of
-  // everything.
-  virtual uint64_t StepHash() const = 0;
-  virtual uint64_t StateHash() = 0;
+  // everything. Of the state itself, where it is; after MakeRoom.
+  virtual absl::StatusOr<uint64_t> StepHash() = 0;
+  virtual absl::StatusOr<uint64_t> StateHash() = 0;
 
   // State to save, to restore, and to hand to newcomers: flat buffers of the same sizes on each rank, plus a
   // few named values. The snapshot, which is empty, gets what rank `rank` of `world` writes, and still reads
@@ -94,6 +93,10 @@ class Program {
   virtual void TakeSnapshot(int rank, int world, Snapshot* snapshot) = 0;
   virtual absl::Status Restore(const OpenedCheckpoint& checkpoint, bool weights_only) = 0;
   virtual std::vector<std::span<float>> StateBuffers() = 0;
+  // The same where the state itself is, in memory(), after MakeRoom: what peers send and receive. With
+  // kDevice it is apart from StateBuffers, and who received there says so by StateCame.
+  virtual std::vector<std::span<float>> PeerBuffers() { return StateBuffers(); }
+  virtual void StateCame() {}
   virtual std::string StateValues() const = 0;
   virtual absl::Status SetStateValues(const std::string& values) = 0;
 

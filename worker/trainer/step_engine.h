@@ -6,9 +6,9 @@
 //   Update }* }*
 //
 // The state has a copy in the host's memory: weights(), average(), best() and optimizer_state(). On the
-// processor that is the state itself; on a GPU it is pinned, and holds what FetchWeights or Fetch brought
-// last. Who writes to it says so by Store. The copy changes in Fetch, FetchWeights and, on the processor, in
-// Update, Average and KeepBest alone.
+// processor that is the state itself; on a GPU it is pinned, and holds what Fetch brought last. Who writes to
+// it says so by Store. The copy changes in Fetch and, on the processor, in Update, Average and KeepBest
+// alone.
 //
 // INTERNAL from any call: the device failed, and its memory is lost. Not thread-safe.
 #pragma once
@@ -38,9 +38,9 @@ class StepEngine {
   virtual kernels::Stream stream() const = 0;
   virtual float* node_sums() = 0;
 
-  // A generation with `nodes` rows of sums will come. Before its ranks connect: the first touch of much
-  // memory takes long.
-  virtual void MakeRoom(int64_t nodes) = 0;
+  // A generation with these options will come. Before its ranks connect: the first touch of much memory takes
+  // long, and a peer's state may come first. RESOURCE_EXHAUSTED: as Form.
+  virtual absl::Status MakeRoom(const engine::ExecutorOptions& options) = 0;
   // RESOURCE_EXHAUSTED: it does not fit, with the numbers. What an earlier Form took is given back first.
   virtual absl::Status Form(engine::ExecutorOptions options) = 0;
   virtual int64_t bytes() const = 0;  // that Form took for activations and inputs
@@ -81,9 +81,15 @@ class StepEngine {
     return copy == Copy::kWeights ? weights_ : copy == Copy::kAverage ? average_ : best_;
   }
   const std::vector<engine::Optimizer::State>& optimizer_state() const { return optimizer_state_; }
-  virtual absl::Status FetchWeights() = 0;
   virtual absl::Status Fetch() = 0;
   virtual absl::Status Store() = 0;
+  // Where the state itself has what the host's copy has at `copy`; after MakeRoom. Who writes there says so
+  // by HostIsBehind.
+  virtual float* StateOf(float* copy) { return copy; }
+  virtual void HostIsBehind() {}
+  // Of the state itself at these stretches of the copy; after MakeRoom. Equal on all ranks with this kind of
+  // engine whose state has the same bits there.
+  virtual absl::StatusOr<uint64_t> Hash(std::span<const std::span<float>> stretches) = 0;
 
  protected:
   std::span<float> weights_, average_, best_;

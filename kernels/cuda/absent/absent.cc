@@ -11,6 +11,7 @@
 #include "kernels/cuda/embedding.h"
 #include "kernels/cuda/flat_update.h"
 #include "kernels/cuda/gemm.h"
+#include "kernels/cuda/hash.h"
 #include "kernels/cuda/hinge.h"
 #include "kernels/cuda/launched.h"
 #include "kernels/cuda/lerp.h"
@@ -145,6 +146,7 @@ Launched FlatAdam(const FlatPieces&, const FlatSteps<AdamStep>&, const FlatVerdi
 }
 Launched Gemm(const GemmArguments&, Stream) { return Absent(); }
 Launched Hinge(int64_t, int64_t, float, const int32_t*, float*, float*, float*, Stream) { return Absent(); }
+Launched ChainHash(int64_t, const float*, uint64_t*, uint64_t*, Stream) { return Absent(); }
 Launched Lerp(int64_t, float, const float*, float*, Stream) { return Absent(); }
 Launched LionUpdate(const LionStep&, const Clip&, int64_t, const float*, float*, float*, Stream) {
   return Absent();

@@ -8,6 +8,8 @@ namespace lockstep::stand_in {
 
 void* AllocateForAdd(size_t bytes);
 void FreeForAdd(void* memory);
+// Is it memory of the device that others have allocated?
+bool AcceptsForAdd(const void* memory);
 void Add(size_t count, const float* source, float* target);
 
 }  // namespace lockstep::stand_in

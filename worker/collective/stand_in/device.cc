@@ -79,6 +79,7 @@ class StandInDevice : public CollectiveDevice {
   bool Holds(const void* pointer) override {
     std::lock_guard<std::mutex> lock(mutex_);
     const auto after = live_.upper_bound(reinterpret_cast<uintptr_t>(pointer));
+    if (AcceptsForAdd(pointer)) return true;
     return after != live_.begin() &&
            reinterpret_cast<uintptr_t>(pointer) - std::prev(after)->first < std::prev(after)->second;
   }

@@ -14,6 +14,10 @@ void* AllocateForAdd(size_t bytes) {
   return kernels::emulation::DeviceMemory().Add("a device buffer", bytes, zeros.data());
 }
 void FreeForAdd(void* memory) { kernels::emulation::DeviceMemory().Remove(memory); }
+bool AcceptsForAdd(const void* memory) {
+  kernels::emulation::Region* nearest = nullptr;
+  return kernels::emulation::DeviceMemory().Find(reinterpret_cast<uintptr_t>(memory), &nearest) != nullptr;
+}
 void Add(size_t count, const float* source, float* target) {
   const auto launched =
       kernels::cuda::TreeAddInto(static_cast<int64_t>(count), source, target, /*stream=*/nullptr);

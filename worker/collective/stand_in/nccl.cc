@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <random>
@@ -51,6 +52,8 @@ std::mutex mutex;
 std::string last_error;  // guarded by `mutex`, as is what follows
 int version = 22809;
 NcclResult unique_id = NcclResult::kSuccess;
+int groups = 0, fault_group = 0;
+std::function<void()> fault;
 std::set<ncclComm*>& Live() {
   static auto* const live = new std::set<ncclComm*>;
   return *live;
@@ -193,11 +196,21 @@ NcclResult Recv(void* data, size_t count, NcclType type, int peer, ncclComm* com
   return Add({peer, static_cast<char*>(data), count * SizeOf(type), false}, comm, stream);
 }
 
+void MeetFault() {
+  std::function<void()> due;
+  {
+    std::lock_guard<std::mutex> lock(mutex);
+    if (++groups == fault_group) due = fault;
+  }
+  if (due) due();
+}
+
 NcclResult GroupEnd() {
   in_group = false;
   if (group_comm == nullptr) return NcclResult::kSuccess;
   InCall call(group_comm);
   auto state = group_comm->state;
+  MeetFault();
   // Queued later, by a thread of NCCL's: until then the communicator is in progress.
   NcclResult ready = NcclResult::kSuccess;
   if (!state->result.compare_exchange_strong(ready, NcclResult::kInProgress)) return ready;
@@ -226,6 +239,12 @@ const NcclCalls* Nccl() {
 void SetVersion(int to) {
   std::lock_guard<std::mutex> lock(mutex);
   version = to;
+}
+
+void SetFault(int group, std::function<void()> to) {
+  std::lock_guard<std::mutex> lock(mutex);
+  fault_group = group;
+  fault = std::move(to);
 }
 
 void FailUniqueId(NcclResult result, const std::string& text) {

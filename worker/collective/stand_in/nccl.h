@@ -8,6 +8,7 @@
 //   - no two threads may be in calls of one communicator: the process ends with a message if they are
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "worker/collective/nccl_api.h"
@@ -20,6 +21,8 @@ const NcclCalls* Nccl();
 void SetVersion(int version);
 // MakeId fails.
 void FailUniqueId(NcclResult result, const std::string& text);
+// Before this process queues its `group`-th group of messages, counted from 1, `fault` is called.
+void SetFault(int group, std::function<void()> fault);
 // The live communicators report this as their asynchronous error.
 void FailAsynchronously(NcclResult result, const std::string& text);
 

@@ -284,10 +284,10 @@ class GraphDeviceExecutor final : public DeviceExecutor {
   absl::Status InChunks(const float* weights, const float* x, int rows, const Use& use) {
     for (int64_t first = 0; first < rows; first += extent_.rows) {
       const int64_t count = std::min<int64_t>(extent_.rows, rows - first);
-      // What is not real is computed as well, from zeros.
-      RETURN_IF_ERROR(stream_.Zero(input_, FeatureBytes(extent_.rows)));
       RETURN_IF_ERROR(stream_.ToDevice(input_, x + first * model_->features(), FeatureBytes(count)));
-      RETURN_IF_ERROR(Forward(PassOf(weights)));
+      DevicePass pass = PassOf(weights);
+      pass.rows = count;  // a shard's part of a small dataset is less than a batch
+      RETURN_IF_ERROR(Forward(pass));
       RETURN_IF_ERROR(use(first, count));
     }
     return absl::OkStatus();
