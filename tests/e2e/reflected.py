@@ -5,6 +5,10 @@ import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 
+# A connection of each client's own. Python answers no ping while nothing is asked, so one that was idle for seconds is closed.
+OWN = [("grpc.use_local_subchannel_pool", 1)]
+
+
 def class_of(pool, name):
     descriptor = pool.FindMessageTypeByName(name)
     if hasattr(message_factory, "GetMessageClass"):
@@ -46,7 +50,7 @@ class Client:
     """client.call("lockstep.v1.Jobs", "GetJob", job="x") -> response; a stream gives an iterator."""
 
     def __init__(self, address, credentials=None, token=None):
-        self.channel = grpc.secure_channel(address, credentials) if credentials else grpc.insecure_channel(address)
+        self.channel = grpc.secure_channel(address, credentials, OWN) if credentials else grpc.insecure_channel(address, OWN)
         self.use(token)
         reflection = _reflection_pool()
         self._request = class_of(reflection, "grpc.reflection.v1alpha.ServerReflectionRequest")

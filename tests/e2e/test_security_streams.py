@@ -76,10 +76,11 @@ class EveryStream(SecurityTest):
             with self.subTest(method=method):
                 role = "worker" if method.split("/")[1] in ("ReadShard", "Connect") else "viewer"
                 name = method.split("/")[1]
+                token = self.running.token(role, name)
                 client = self.running.reflected(self.running.admin_token.read_text().strip())
                 self.addCleanup(client.close)
                 client.method(*method.split("/"))  # what no worker may ask for
-                client.use(self.running.token(role, name))
+                client.use(token)
                 stream = self.opened(method, client)
                 self.running.lockstep("token", "revoke", name)
                 with self.assertRaises(grpc.RpcError) as ended:
@@ -135,6 +136,21 @@ class WorkerCertificates(SecurityTest):
                 worker.wait_ready()
                 self.assertEqual(worker.stop(), 0)
                 self.assertTrue(cluster.coordinator.alive())
+
+    def test_a_worker_that_was_there_first_says_what_is_wrong_when_the_coordinator_comes(self):
+        cluster = self.secure()
+        (cluster.folder / "extra").mkdir()
+        mine = cluster.client_files("node")
+        (cluster.folder / "node.token").write_text(cluster.token("worker", "node"))
+        good = cluster.authority.issue("good", into=cluster.folder / "extra")
+        cluster.kill_coordinator()
+        worker = self.worker(cluster, "node", cluster.authority.certificate, mine)
+        self.says(worker, "no coordinator yet")
+        self.put(cluster.authority.issue("there", names="DNS:there.example", into=cluster.folder / "extra"), cluster.server)
+        cluster.start_coordinator()
+        self.says(worker, "there.example", "expected one for 127.0.0.1")
+        self.put(good, cluster.server)
+        worker.wait_ready()
 
     def test_a_worker_whose_own_certificate_is_wrong_is_told(self):
         cluster = self.secure()

@@ -256,7 +256,7 @@ struct Agent::Impl final : SlotHost {
     metrics.connected.Set(1);
     reconnect.Reset();
     name_taken_since.reset();
-    failure_logged = false;
+    failure_logged = absl::InfinitePast();
     for (v1::AssignmentStatus& status : ledger.Running()) {
       v1::ConnectRequest message;
       *message.mutable_assignment() = std::move(status);
@@ -311,6 +311,16 @@ struct Agent::Impl final : SlotHost {
     }
   }
 
+  // The first one after a connection, and another reason later: the coordinator is there, but not for us.
+  bool FailureIsNews(const absl::Status& status) {
+    const absl::Time now = absl::Now();
+    const bool another = status.message() != failure_told && now - failure_logged >= absl::Seconds(5);
+    if (failure_logged != absl::InfinitePast() && !another) return false;
+    failure_logged = now;
+    failure_told = std::string(status.message());
+    return true;
+  }
+
   void OnClosed(const absl::Status& status) {
     const bool was_active = std::exchange(active, false);
     stream_open = false;
@@ -327,7 +337,7 @@ struct Agent::Impl final : SlotHost {
                 {{"name", options.name}});
       }
       if (absl::Now() - *name_taken_since >= options.name_taken_patience) return Finish(status);
-    } else if (!std::exchange(failure_logged, true)) {
+    } else if (FailureIsNews(status)) {
       LogWarning(
           was_active ? "lost the coordinator; jobs here go on, reconnecting" : "no coordinator yet, retrying",
           {{"coordinator", options.coordinator}, {"error", status}});
@@ -442,7 +452,8 @@ struct Agent::Impl final : SlotHost {
   std::string root_id;
   Backoff reconnect;
   std::optional<absl::Time> name_taken_since;
-  bool failure_logged = false;
+  absl::Time failure_logged = absl::InfinitePast();  // since the last connection
+  std::string failure_told;
   absl::Duration heartbeat_interval;
   bool heartbeat_queued = false;
   int64_t echo = 0;                                     // of the last heartbeat that asked for an answer

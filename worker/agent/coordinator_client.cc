@@ -6,7 +6,6 @@
 #include <grpcpp/support/channel_arguments.h>
 #include <grpcpp/support/client_callback.h>
 
-#include <atomic>
 #include <mutex>
 #include <utility>
 
@@ -40,23 +39,30 @@ class Door {
     return absl::OkStatus();
   }
 
-  // `status` with what is wrong with TLS, if that is it. Now and then only (without TLS once): it may take a
-  // second.
+  // `status` with what is wrong with TLS, if that is it. A look may take a second, so it is taken now and
+  // then only (without TLS once), and what it found holds until the next.
   absl::Status Explained(absl::Status status) {
     const auto address = ParseHostPort(address_);
-    const int64_t now = absl::ToUnixSeconds(absl::Now()), last = explained_;
-    const bool told = access_.tls.empty() ? last > 0 : now - last < 30;
-    if (!absl::IsUnavailable(status) || !address.ok() || told) return status;
-    explained_ = now;
-    const std::string problem = ExplainTls(*address, access_.tls, absl::Seconds(1));
-    return problem.empty() ? status : absl::UnavailableError(problem);
+    if (!absl::IsUnavailable(status) || !address.ok()) return status;
+    std::lock_guard<std::mutex> lock(mutex_);
+    const absl::Duration passed = absl::Now() - looked_;
+    const absl::Duration often = problem_.empty() ? absl::Seconds(5) : absl::Seconds(30);
+    if (access_.tls.empty() ? looked_ == absl::InfinitePast() : passed >= often) {
+      problem_ = ExplainTls(*address, access_.tls, absl::Seconds(1));
+      looked_ = absl::Now();
+    } else if (access_.tls.empty()) {
+      return status;
+    }
+    return problem_.empty() ? status : absl::UnavailableError(problem_);
   }
 
  private:
   const std::string address_;
   const ClientAccess access_;
   const std::shared_ptr<grpc::ChannelCredentials> credentials_;
-  std::atomic<int64_t> explained_{0};  // Unix seconds
+  std::mutex mutex_;
+  std::string problem_;                       // guarded by mutex_
+  absl::Time looked_ = absl::InfinitePast();  // guarded by mutex_
 };
 
 // A channel of its own for each stream: gRPC's own back-off between connections would add to the agent's.
