@@ -1,5 +1,6 @@
 #include <utility>
 
+#include "common/spec/text_names.h"
 #include "coordinator/jobs/controller.h"
 #include "coordinator/server/model_files.h"
 #include "coordinator/server/requests.h"
@@ -50,10 +51,11 @@ class ModelsService final : public v1::Models::CallbackService {
     ASSIGN_OR_RETURN(const v1::Job job,
                      context_.controller->GetJob(reference, ScopeOf(call, context_.tokens)));
     if (job.state() != v1::JOB_STATE_SUCCEEDED || job.model_path().empty()) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "job ", job.id(), " ('", job.name(), "') has no model: it is ", v1::JobState_Name(job.state()),
-          job.reason().empty() ? "" : absl::StrCat(" (", job.reason(), ")"),
-          "; a model is there once a job has succeeded"));
+      return absl::FailedPreconditionError(
+          absl::StrCat("job ", job.id(), " ('", job.name(), "') has no model: it is ",
+                       EnumText(*v1::JobState_descriptor(), job.state()),
+                       job.reason().empty() ? "" : absl::StrCat(" (", job.reason(), ")"),
+                       "; a model is there once a job has succeeded"));
     }
     return absl::StrCat(context_.artifact_root, "/jobs/", job.id(), "/model");
   }

@@ -88,6 +88,11 @@ class ExitCodes(WithCluster):
             self.assertSays(done.stderr, "no-such-job")
         self.shared.lockstep("download", "no-such-job", "--output", self.folder / "x", expect=NOT_FOUND)
 
+    def test_a_model_that_is_not_there_yet_is_said_with_what_the_job_waits_for(self):
+        job = self.shared.submit(digits_spec(workers={"min": 3, "max": 3}))
+        done = self.shared.lockstep("download", job, "--output", self.folder / "x", expect=None)
+        self.assertSays(done.stderr, "has no model: it is queued", "waiting for 3 devices")
+
     def test_wrong_usage(self):
         for arguments in (["frobnicate"], ["describe"], ["jobs", "--frobnicate"], ["jobs", "-o", "xml"], ["wait"], []):
             done = self.shared.lockstep(*arguments, expect=USAGE)
