@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "common/checkpoint/durable_file.h"
+#include "common/numerics/reduction_tree.h"
 #include "worker/engine/zeroed_floats.h"
 #include "worker/trainer/step_engine.h"
 

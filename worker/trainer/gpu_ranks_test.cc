@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <string>
+#include <utility>
 
 #include "worker/trainer/trainer_fixture.h"
 
