@@ -99,7 +99,8 @@ TEST_F(CheckpointPartsTest, ATornPartIsRefused) {
   EXPECT_TRUE(absl::IsDataLoss(lead->Missing().status()));
 }
 
-// Each of the lead's system calls in turn fails, and all after it: there is the old checkpoint or the new one.
+// Each of the lead's system calls in turn fails, and all after it: there is the old checkpoint or the new
+// one.
 TEST_F(CheckpointPartsTest, AnErrorFromAnyCallOnLeavesTheOldOneOrTheNewOne) {
   CheckpointContent before = content_;
   before.manifest.step = 11;
