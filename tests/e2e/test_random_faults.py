@@ -29,6 +29,10 @@ def process_state(pid):
         return None
 
 
+def step(job):
+    return int(job.get("progress", {}).get("step", 0))
+
+
 class RandomPlan(Schedule):
     # One of each is dealt before any comes again, so that no seed leaves one out. A fault is a method that returns what it hit; None: the job ended first.
     KINDS = ("kill", "segv", "two_at_once", "stop", "node", "cut", "drain", "add", "coordinator", "corrupt")
@@ -77,7 +81,7 @@ class RandomPlan(Schedule):
             if now["state"] != "JOB_STATE_RUNNING" or now["generation"] != before.get("generation"):
                 before.update(now)
                 return None
-            return int(now["progress"]["step"]) >= int(before["progress"]["step"]) + 2 and now
+            return step(now) >= step(before) + 2 and now
 
         return self.seen(stepped, lambda: f"the job to go on; it says {self.cluster_.job(self.job)}")
 
