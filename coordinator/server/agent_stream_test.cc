@@ -187,7 +187,7 @@ TEST_F(AgentStreamTest, JobRunsOverTheStreamAndItsModelIsDownloadedVerified) {
   std::map<std::string, std::string> files;
   grpc::Status status = Download(job.id(), &files);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
-  EXPECT_THAT(status.error_message(), HasSubstr("QUEUED"));
+  EXPECT_THAT(status.error_message(), HasSubstr("it is queued"));
   EXPECT_EQ(Download("../../etc", &files).error_code(), grpc::StatusCode::NOT_FOUND);
 
   FakeAgent agent(channel_, "node-1", "a");

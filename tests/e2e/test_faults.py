@@ -98,7 +98,7 @@ class KilledCoordinator(EndToEndTest):
 
     def test_a_job_that_ends_while_the_coordinator_is_down_is_not_lost(self):
         cluster = self.cluster(workers=1)
-        job = cluster.submit(digits_spec(epochs=60))
+        job = cluster.submit(digits_spec(epochs=1000))
         cluster.wait_step(job, 10)
         cluster.kill_coordinator()
         model = cluster.artifact_root / "jobs" / job / "model" / "manifest.json"
