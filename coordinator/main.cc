@@ -81,8 +81,7 @@ absl::Status Run(const CoordinatorFlags& flags) {
   StoredDatasets stored_datasets(store.get());
   DatasetRegistry datasets(&stored_datasets, &clock);
   RETURN_IF_ERROR(datasets.Load());
-  ASSIGN_OR_RETURN(const auto metrics,
-                   MetricsServer::Start({.listen = flags.metrics_listen, .daemon = "coordinator"}));
+  ASSIGN_OR_RETURN(const auto metrics, MetricsServer::Start(flags.metrics.ServerOptions("coordinator")));
   ASSIGN_OR_RETURN(const auto controller, Controller::Start({.artifact_root = flags.artifact_root,
                                                              .heartbeat_interval = flags.heartbeat_interval,
                                                              .worker_timeout = flags.worker_timeout,

@@ -14,6 +14,7 @@
 #include "absl/strings/ascii.h"
 #include "common/flags/command_line.h"
 #include "common/logging/logging.h"
+#include "common/metrics/metrics_access.h"
 #include "common/metrics/metrics_server.h"
 #include "common/net/address.h"
 #include "common/paths/path_fence.h"
@@ -68,7 +69,7 @@ struct WorkerFlags {
   Agent::Options agent;
   std::string gpus = "auto";
   int cpu_slots = 0, threads_per_slot = 0;  // 0: not given
-  std::string metrics_listen = "127.0.0.1:7072";
+  MetricsAccess metrics = {.listen = "127.0.0.1:7072", .tls = {}, .token_file = ""};
   bool insecure = false;
   std::vector<std::string> data_roots;
   std::string log_level = "info";
@@ -96,6 +97,7 @@ absl::Status Check(const WorkerFlags& flags) {
   const auto coordinator = ParseHostPort(flags.agent.coordinator);
   RETURN_IF_ERROR(Annotate(coordinator.status(), "--coordinator"));
   RETURN_IF_ERROR(CheckExposure(flags, *coordinator));
+  RETURN_IF_ERROR(flags.metrics.Check(flags.insecure, absl::Now()));
   std::error_code error;
   std::filesystem::create_directories(flags.agent.data_dir, error);
   if (error || ::access(flags.agent.data_dir.c_str(), W_OK) != 0) {
@@ -163,7 +165,7 @@ int Main(const WorkerFlags& flags) {
   for (int signal : {SIGTERM, SIGINT, SIGUSR1}) sigaddset(&signals, signal);
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
-  auto metrics = MetricsServer::Start({.listen = flags.metrics_listen, .daemon = "worker"});
+  auto metrics = MetricsServer::Start(flags.metrics.ServerOptions("worker"));
   if (!metrics.ok()) return Fail(metrics.status());
   Agent::Options options = flags.agent;
   if (absl::Status status = ChooseSlots(flags, &options); !status.ok()) return Fail(status);
@@ -208,7 +210,9 @@ int main(int argc, char** argv) {
   };
   takes.Text("--coordinator", &agent.coordinator, "its gRPC address", "HOST:PORT", address);
   agent.access.Declare(&takes);
-  takes.Switch("--insecure", &flags.insecure, "allow a coordinator on another machine without TLS");
+  takes.Switch("--insecure", &flags.insecure,
+               "allow a coordinator on another machine without TLS, and others to read /metrics without TLS "
+               "and token");
   takes.Text("--name", &agent.name, "unique on the coordinator; default: the host's name", "NAME");
   takes.Number("--threads-per-slot", &flags.threads_per_slot, 1, 1024,
                "threads that a trainer computes with; default: the cores divided by the slots. A job's bits "
@@ -223,8 +227,7 @@ int main(int argc, char** argv) {
       "read files that clients name below this folder alone, may be given again; default: anywhere if "
       "the coordinator is on loopback, else nowhere: datasets come from the coordinator",
       "DIR");
-  takes.Text("--metrics-listen", &flags.metrics_listen, "address of /metrics; empty: none", "HOST:PORT",
-             [&address](const std::string& text) { return text.empty() ? "" : address(text); });
+  flags.metrics.Declare(&takes);
   takes.Text("--advertise-host", &agent.slot.trainer.advertise_host,
              "address at which trainers of other workers reach those here", "HOST");
   takes.Text("--trainer", &agent.slot.trainer.program, "trainer program; default: beside this one",

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "common/base/status.h"
+#include "common/net/tls_files.h"
 
 namespace prometheus {
 class Collectable;
@@ -24,9 +25,13 @@ class MetricsServer {
     std::string listen;                     // "127.0.0.1:7071"; port 0: any free one; empty: no HTTP server
     std::string flag = "--metrics-listen";  // named in errors
     std::string daemon;                     // "coordinator", "worker": a label of lockstep_build_info
+    TlsFiles tls;                           // cert and key; empty: plain HTTP
+    std::string token_file;                 // the bearer token of whoever scrapes; empty: anybody may
+    std::string token_flag = "--metrics-token-file";  // named in errors
   };
 
   // UNAVAILABLE: the port is in use (the message names it and what to do). INVALID_ARGUMENT: a bad address.
+  // FAILED_PRECONDITION: the certificate, or the file of the token.
   static absl::StatusOr<std::unique_ptr<MetricsServer>> Start(const Options& options);
   ~MetricsServer();
 

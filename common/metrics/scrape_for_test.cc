@@ -13,7 +13,8 @@
 
 namespace lockstep {
 
-std::string ScrapeForTest(int port) {
+std::string AskForTest(int port, const std::string& method, const std::string& path,
+                       const std::string& headers) {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
@@ -21,7 +22,8 @@ std::string ScrapeForTest(int port) {
   address.sin_port = htons(static_cast<uint16_t>(port));
   std::string answer;
   if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) {
-    const std::string request = "GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n";
+    const std::string request =
+        absl::StrCat(method, " ", path, " HTTP/1.1\r\nHost: localhost\r\n", headers, "\r\n");
     if (write(fd, request.data(), request.size()) == static_cast<ssize_t>(request.size())) {
       char buffer[4096];
       for (ssize_t n; (n = read(fd, buffer, sizeof buffer)) > 0;)
@@ -29,6 +31,11 @@ std::string ScrapeForTest(int port) {
     }
   }
   close(fd);
+  return answer;
+}
+
+std::string ScrapeForTest(int port) {
+  const std::string answer = AskForTest(port, "GET", "/metrics", "");
   const size_t body = answer.find("\r\n\r\n");
   if (answer.find(" 200 ") == std::string::npos || body == std::string::npos) return "";
   return answer.substr(body + 4);

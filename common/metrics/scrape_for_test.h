@@ -5,6 +5,10 @@
 
 namespace lockstep {
 
+// Everything that 127.0.0.1:<port> answers to one request; `headers`: lines that each end with CR LF.
+std::string AskForTest(int port, const std::string& method, const std::string& path,
+                       const std::string& headers);
+
 // The body of GET http://127.0.0.1:<port>/metrics; empty if that fails.
 std::string ScrapeForTest(int port);
 

@@ -95,9 +95,9 @@ TEST(Exposure, AddressThatOthersCanReachNeedsInsecure) {
   flags.insecure = true;
   EXPECT_TRUE(CheckExposure(flags).ok());
   flags = CoordinatorFlags();
-  flags.metrics_listen = "0.0.0.0:7071";
+  flags.metrics.listen = "0.0.0.0:7071";
   EXPECT_FALSE(CheckExposure(flags).ok());
-  flags.metrics_listen = "";
+  flags.metrics.listen = "";
   EXPECT_TRUE(CheckExposure(flags).ok());
   flags.http_listen = "0.0.0.0:7073";
   EXPECT_FALSE(CheckExposure(flags).ok());

@@ -47,11 +47,8 @@ std::string WhatIsAtRisk(std::string_view flag) {
     return "anyone who can would control this coordinator. Give --tls-cert and --tls-key, listen on "
            "127.0.0.1,";
   }
-  if (flag == "--http-listen") {
-    return "what the page shows, and the tokens that are given to it, could be read on the way. Give "
-           "--http-tls-cert and --http-tls-key, listen on 127.0.0.1,";
-  }
-  return "anyone who can may read the metrics. Listen on 127.0.0.1,";
+  return "what the page shows, and the tokens that are given to it, could be read on the way. Give "
+         "--http-tls-cert and --http-tls-key, listen on 127.0.0.1,";
 }
 
 }  // namespace
@@ -72,8 +69,7 @@ std::variant<CoordinatorFlags, Exit> ParseFlags(int argc, const char* const* arg
       "DIR");
   takes.Text("--listen", &flags.listen, "address of the API; port 0: any free one", "HOST:PORT",
              CheckAddress);
-  takes.Text("--metrics-listen", &flags.metrics_listen, "address of /metrics; empty: none", "HOST:PORT",
-             CheckAddress);
+  flags.metrics.Declare(&takes);
   takes.Text("--http-listen", &flags.http_listen, "address of the live page; empty: none", "HOST:PORT",
              CheckAddress);
   takes.Text("--http-tls-cert", &flags.http_tls.cert,
@@ -99,9 +95,10 @@ std::variant<CoordinatorFlags, Exit> ParseFlags(int argc, const char* const* arg
   takes.Text("--health-listen", &flags.health_listen,
              "address of gRPC health checks alone, without TLS, for probes; empty: none", "HOST:PORT",
              CheckAddress);
-  takes.Switch("--insecure", &flags.insecure,
-               "allow addresses that other machines can reach without TLS: /metrics, the page, and without "
-               "--tls-cert the API");
+  takes.Switch(
+      "--insecure", &flags.insecure,
+      "allow addresses that other machines can reach without TLS: /metrics (without a token, too), the page, "
+      "and without --tls-cert the API");
   takes.Number("--ready-fd", &flags.ready_fd, 3, 1 << 20,
                "descriptor to write `grpc=HOST:PORT metrics=HOST:PORT http=HOST:PORT` to once serving");
   takes.Choice("--log-level", &flags.log_level, {"debug", "info", "warning", "error", "off"},
@@ -169,13 +166,13 @@ absl::Status CheckExposure(const CoordinatorFlags& flags) {
   RETURN_IF_ERROR(CheckTlsFiles(flags.tls, {.ca = "--tls-client-ca"}, absl::Now()));
   RETURN_IF_ERROR(
       CheckTlsFiles(flags.http_tls, {.cert = "--http-tls-cert", .key = "--http-tls-key"}, absl::Now()));
+  RETURN_IF_ERROR(flags.metrics.Check(flags.insecure, absl::Now()));
   if (!flags.tls.ca.empty() && flags.tls.cert.empty()) {
     return absl::InvalidArgumentError(
         "--tls-client-ca asks clients for certificates, which needs TLS: give --tls-cert and --tls-key as "
         "well");
   }
   for (const auto& [flag, text] : {std::pair<const char*, const std::string&>{"--listen", flags.listen},
-                                   {"--metrics-listen", flags.metrics_listen},
                                    {"--http-listen", flags.http_listen}}) {
     if (text.empty()) continue;
     ASSIGN_OR_RETURN(const HostPort address, ParseHostPort(text));

@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "common/base/status.h"
 #include "common/flags/command_line.h"
+#include "common/metrics/metrics_access.h"
 #include "common/net/tls_files.h"
 #include "coordinator/autoscale/options.h"
 #include "coordinator/tracking/options.h"
@@ -20,18 +21,18 @@ struct CoordinatorFlags {
   std::string artifact_root;  // checkpoints and models; default: <data_dir>/artifacts
   std::vector<std::string> data_roots;  // where clients may name files; see data_roots.h
   std::string listen = "127.0.0.1:7070";
-  std::string metrics_listen = "127.0.0.1:7071";  // empty: none
-  std::string http_listen = "127.0.0.1:7073";     // empty: no live page
-  TlsFiles http_tls;                              // of the live page; empty: see PageTls
-  bool insecure = false;                          // serve other machines without TLS
-  TlsFiles tls;                                   // of the API; tls.ca: clients must show a certificate
-  bool auth = false;                              // ask for tokens also where that is not the default
-  int calls_per_second = 500;                     // of one token
-  int audit_file_mib = 64;                        // of the audit log, until it goes on in another file
-  int max_connections = 2048;                     // to the API
-  int max_connections_per_peer = 512;             // of one address, or one IPv6 network (/64)
-  std::string health_listen;                      // health checks alone, without TLS; empty: none
-  int ready_fd = -1;                              // told when serving; -1: nobody
+  MetricsAccess metrics = {.listen = "127.0.0.1:7071", .tls = {}, .token_file = ""};
+  std::string http_listen = "127.0.0.1:7073";  // empty: no live page
+  TlsFiles http_tls;                           // of the live page; empty: see PageTls
+  bool insecure = false;                       // serve other machines without TLS
+  TlsFiles tls;                                // of the API; tls.ca: clients must show a certificate
+  bool auth = false;                           // ask for tokens also where that is not the default
+  int calls_per_second = 500;                  // of one token
+  int audit_file_mib = 64;                     // of the audit log, until it goes on in another file
+  int max_connections = 2048;                  // to the API
+  int max_connections_per_peer = 512;          // of one address, or one IPv6 network (/64)
+  std::string health_listen;                   // health checks alone, without TLS; empty: none
+  int ready_fd = -1;                           // told when serving; -1: nobody
   std::string log_level = "info";
   absl::Duration heartbeat_interval = absl::Milliseconds(200);
   absl::Duration worker_timeout = absl::Seconds(2);

@@ -1,7 +1,7 @@
 #include "coordinator/daemon/live_page.h"
 
 #include "absl/synchronization/notification.h"
-#include "coordinator/http/http_server.h"
+#include "common/http/http_server.h"
 #include "coordinator/http/job_feed.h"
 #include "coordinator/http/page_routes.h"
 #include "coordinator/http/router.h"
@@ -65,8 +65,10 @@ absl::StatusOr<std::unique_ptr<LivePage>> LivePage::Start(const CoordinatorFlags
                                                           Controller* controller, Store* store,
                                                           Clock* clock) {
   auto parts = std::make_unique<Parts>(flags, gatekeeper, controller, store, clock);
-  ASSIGN_OR_RETURN(parts->server,
-                   HttpServer::Start({.listen = flags.http_listen, .tls = PageTls(flags)}, &parts->router));
+  ASSIGN_OR_RETURN(parts->server, HttpServer::Start({.listen = flags.http_listen, .tls = PageTls(flags)},
+                                                    [router = &parts->router](const HttpRequest& request) {
+                                                      return router->Handle(request);
+                                                    }));
   return std::unique_ptr<LivePage>(new LivePage(std::move(parts)));
 }
 

@@ -8,8 +8,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "common/http/http_error.h"
 #include "common/net/address.h"
-#include "nlohmann/json.hpp"
 
 namespace lockstep {
 namespace {
@@ -65,50 +65,11 @@ absl::Status CheckJson(const HttpRequest& request) {
   return absl::InvalidArgumentError("send Content-Type: application/json");
 }
 
-int HttpStatusOf(const absl::Status& status) {
-  switch (status.code()) {
-    case absl::StatusCode::kOk:
-      return 200;
-    case absl::StatusCode::kInvalidArgument:
-      return 400;
-    case absl::StatusCode::kUnauthenticated:
-      return 401;
-    case absl::StatusCode::kPermissionDenied:
-      return 403;
-    case absl::StatusCode::kNotFound:
-      return 404;
-    case absl::StatusCode::kUnimplemented:
-      return 405;
-    case absl::StatusCode::kFailedPrecondition:
-    case absl::StatusCode::kAlreadyExists:
-    case absl::StatusCode::kAborted:
-      return 409;
-    case absl::StatusCode::kOutOfRange:
-      return 413;
-    case absl::StatusCode::kResourceExhausted:
-      return 429;
-    case absl::StatusCode::kUnavailable:
-    case absl::StatusCode::kDeadlineExceeded:
-      return 503;
-    default:
-      return 500;
-  }
-}
-
 }  // namespace
 
 bool ServesLoopbackAlone(const std::string& listen) {
   const auto address = ParseHostPort(listen);
   return !address.ok() || IsLoopback(address->host);
-}
-
-HttpResponse ErrorResponse(const absl::Status& status) {
-  HttpResponse response;
-  response.status = HttpStatusOf(status);
-  const nlohmann::json body = {{"error", std::string(status.message())}};
-  response.body = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  if (response.status == 401) response.headers.emplace_back("WWW-Authenticate", "Bearer");
-  return response;
 }
 
 std::string HttpCall::Text(std::string_view name) const {

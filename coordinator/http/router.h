@@ -15,7 +15,7 @@
 
 #include "common/auth/role.h"
 #include "common/base/status.h"
-#include "coordinator/http/http_message.h"
+#include "common/http/http_message.h"
 #include "coordinator/namespaces/scope.h"
 
 namespace lockstep {
@@ -70,8 +70,5 @@ class Router {
 
 // Nobody but this machine reaches the address, which is one that ParseHostPort takes, or empty.
 bool ServesLoopbackAlone(const std::string& listen);
-
-// {"error": ...} under the HTTP status that stands for this one.
-HttpResponse ErrorResponse(const absl::Status& status);
 
 }  // namespace lockstep

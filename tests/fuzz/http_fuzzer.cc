@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "coordinator/http/http_parse.h"
+#include "common/http/http_parse.h"
 #include "coordinator/http/router.h"
 #include "tests/fuzz/fuzz.h"
 

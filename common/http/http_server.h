@@ -1,7 +1,8 @@
-// A small web server for a Router: a few threads, one request for each connection, and a limit for everything
-// that a client could ask too much of.
+// A small web server for one handler: a few threads, one request for each connection, and a limit for
+// everything that a client could ask too much of.
 //
-//   GatedListener: says nothing: waits apart -> queue, by peer -> thread: TLS, head, body -> Router -> answer
+//   GatedListener: says nothing: waits apart -> queue, by peer -> thread: TLS, head, body -> handler ->
+//   answer
 //
 // | limit             | what happens beyond it |
 // |-------------------|--------------------------------------------------------------------------------------|
@@ -12,22 +13,27 @@
 // closed                             |
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "absl/time/time.h"
 #include "common/base/status.h"
+#include "common/http/http_message.h"
 #include "common/net/connection_table.h"
 #include "common/net/tls_files.h"
-#include "coordinator/http/router.h"
 
 namespace lockstep {
+
+// Answers a request, on one of the server's threads. Thread-safe.
+using HttpHandler = std::function<HttpResponse(const HttpRequest&)>;
 
 class HttpServer {
  public:
   struct Options {
     std::string listen;                  // "127.0.0.1:7073"; port 0: any free one; empty: no server
     std::string flag = "--http-listen";  // named in errors
+    std::string what = "the live page";  // so are these words
     TlsFiles tls;                        // cert and key; empty: plain HTTP
     size_t most_header_bytes = 16 << 10;
     int64_t most_body_bytes = 64 << 10;
@@ -38,8 +44,8 @@ class HttpServer {
   };
 
   // UNAVAILABLE: the port is in use (the message names it and what to do). INVALID_ARGUMENT: a bad address.
-  // FAILED_PRECONDITION: the certificate. `router` is not owned and outlives the server.
-  static absl::StatusOr<std::unique_ptr<HttpServer>> Start(const Options& options, const Router* router);
+  // FAILED_PRECONDITION: the certificate. What `handler` refers to outlives the server.
+  static absl::StatusOr<std::unique_ptr<HttpServer>> Start(const Options& options, HttpHandler handler);
   ~HttpServer();
 
   // Takes the server down: requests that are under way are cut off. Idempotent; the destructor does the same.

@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "common/base/status.h"
-#include "coordinator/http/http_message.h"
+#include "common/http/http_message.h"
 
 namespace lockstep {
 

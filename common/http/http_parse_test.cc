@@ -1,4 +1,4 @@
-#include "coordinator/http/http_parse.h"
+#include "common/http/http_parse.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

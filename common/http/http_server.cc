@@ -1,4 +1,4 @@
-#include "coordinator/http/http_server.h"
+#include "common/http/http_server.h"
 
 #include <sys/socket.h>
 #include <unistd.h>
@@ -14,10 +14,10 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "common/http/http_exchange.h"
 #include "common/net/address.h"
 #include "common/net/gated_listener.h"
 #include "common/net/tls_server.h"
-#include "coordinator/http/http_exchange.h"
 
 namespace lockstep {
 
@@ -78,7 +78,7 @@ struct HttpServer::Impl {
         in_service.insert(connection.fd);
       }
       SocketStream stream(connection.fd, identity.get());
-      ServeOnce(options, *router, connection.peer.address, &stream);
+      ServeOnce(options, handler, connection.peer.address, &stream);
       absl::MutexLock lock(&mutex);
       in_service.erase(connection.fd);
       const auto found = served.find(connection.peer.network);
@@ -87,7 +87,7 @@ struct HttpServer::Impl {
   }
 
   Options options;
-  const Router* router = nullptr;
+  HttpHandler handler;
   HostPort address;
   std::unique_ptr<TlsIdentity> identity;  // null: plain HTTP
   std::unique_ptr<GatedListener> listener;
@@ -102,21 +102,21 @@ struct HttpServer::Impl {
 HttpServer::HttpServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 HttpServer::~HttpServer() = default;
 
-absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const Options& options, const Router* router) {
+absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const Options& options, HttpHandler handler) {
   auto impl = std::make_unique<Impl>();
   impl->options = options;
-  impl->router = router;
+  impl->handler = std::move(handler);
   if (options.listen.empty()) return std::unique_ptr<HttpServer>(new HttpServer(std::move(impl)));
   std::signal(SIGPIPE, SIG_IGN);  // OpenSSL writes without MSG_NOSIGNAL
   ASSIGN_OR_RETURN(impl->address, ParseHostPort(options.listen));
-  RETURN_IF_ERROR(CheckListenable(impl->address, "the live page", options.flag));
+  RETURN_IF_ERROR(CheckListenable(impl->address, options.what, options.flag));
   if (!options.tls.cert.empty()) {
     ASSIGN_OR_RETURN(impl->identity, TlsIdentity::Load(options.tls));
   }
   auto listener = GatedListener::Listen(
       {.address = impl->address, .limits = options.connections, .patience = options.request_timeout});
   if (!listener.ok()) {
-    return absl::UnavailableError(absl::StrCat("the live page cannot be served on ", options.listen, ": ",
+    return absl::UnavailableError(absl::StrCat(options.what, " cannot be served on ", options.listen, ": ",
                                                listener.status().message(), "; set another address with ",
                                                options.flag));
   }

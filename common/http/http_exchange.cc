@@ -1,11 +1,12 @@
-#include "coordinator/http/http_exchange.h"
+#include "common/http/http_exchange.h"
 
 #include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "coordinator/http/http_parse.h"
+#include "common/http/http_error.h"
+#include "common/http/http_parse.h"
 
 namespace lockstep {
 namespace {
@@ -86,7 +87,7 @@ bool ReadBody(size_t bytes, absl::Time deadline, SocketStream* stream, std::stri
 
 }  // namespace
 
-void ServeOnce(const HttpServer::Options& options, const Router& router, const std::string& peer,
+void ServeOnce(const HttpServer::Options& options, const HttpHandler& handler, const std::string& peer,
                SocketStream* stream) {
   const absl::Time deadline = absl::Now() + options.request_timeout;
   if (!stream->Handshake(deadline)) return;
@@ -113,7 +114,7 @@ void ServeOnce(const HttpServer::Options& options, const Router& router, const s
   HttpRequest& request = parsed->request;
   request.body = std::move(body);
   request.peer = peer;
-  answer(router.Handle(request), request.method == "HEAD");
+  answer(handler(request), request.method == "HEAD");
 }
 
 }  // namespace lockstep
