@@ -214,6 +214,12 @@ TEST_F(HttpServerTest, StopsWhileClientsHang) {
   EXPECT_EQ(server_->address(), "");
 }
 
+TEST(ErrorResponse, TextThatIsNotUtf8OrJsonStaysAString) {
+  EXPECT_EQ(ErrorResponse(absl::NotFoundError("no \"job\"\n</script>")).body,
+            "{\"error\":\"no \\\"job\\\"\\n</script>\"}");
+  EXPECT_THAT(ErrorResponse(absl::InternalError("\xff")).body, HasSubstr("error"));
+}
+
 TEST(HttpServer, AnEmptyAddressServesNothing) {
   const auto server = HttpServer::Start({.listen = ""}, nullptr);
   ASSERT_TRUE(server.ok());

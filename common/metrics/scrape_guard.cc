@@ -2,10 +2,11 @@
 
 #include <openssl/crypto.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
-#include <iterator>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -25,11 +26,12 @@ absl::StatusOr<std::string> ReadToken(const std::string& path, const std::string
     return absl::FailedPreconditionError(
         absl::StrCat(flag, " ", path, " cannot be read: ", std::strerror(errno)));
   }
-  std::string token(absl::StripAsciiWhitespace(text));
-  for (const char c : token) {
-    if (!absl::ascii_isgraph(static_cast<unsigned char>(c))) token.clear();
+  const absl::string_view token = absl::StripAsciiWhitespace(text);
+  const bool printable = std::all_of(
+      token.begin(), token.end(), [](char c) { return absl::ascii_isgraph(static_cast<unsigned char>(c)); });
+  if (printable && token.size() >= ScrapeGuard::kShortestToken && text.size() <= kLargestFile) {
+    return absl::StatusOr<std::string>(absl::in_place, token.data(), token.size());
   }
-  if (token.size() >= ScrapeGuard::kShortestToken && text.size() <= kLargestFile) return token;
   return absl::FailedPreconditionError(
       absl::StrCat(flag, " ", path, ": expected a token of at least ", ScrapeGuard::kShortestToken,
                    " printable characters on one line, such as `openssl rand -hex 32` makes"));

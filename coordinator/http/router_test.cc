@@ -174,11 +174,5 @@ TEST_F(RouterTest, ANumberOfTheQueryIsOneOrAnError) {
   for (const char* name : {"x", "y", "z"}) EXPECT_FALSE(call.Number(name, 5).ok()) << name;
 }
 
-TEST(ErrorResponse, TextThatIsNotUtf8OrJsonStaysAString) {
-  EXPECT_EQ(ErrorResponse(absl::NotFoundError("no \"job\"\n</script>")).body,
-            "{\"error\":\"no \\\"job\\\"\\n</script>\"}");
-  EXPECT_THAT(ErrorResponse(absl::InternalError("\xff")).body, HasSubstr("error"));
-}
-
 }  // namespace
 }  // namespace lockstep
