@@ -19,6 +19,11 @@ def spec(workers, **further):
                        model={"mlp": {"hidden": [512, 512], "dropout": 0.1}}, **further)
 
 
+def step_of(job):
+    """0: it runs and has told of no step yet."""
+    return int(job.get("progress", {}).get("step", 0))
+
+
 class Quiet:
     """The SHA-256 of the job when nothing happens to it; computed once."""
 
@@ -55,7 +60,7 @@ class Schedule(EndToEndTest):
                 f"running on {workers} device") and "growing" not in now["reason"] and "shrinking" not in now["reason"] and now
 
         now = until(there, lambda: f"the job to run on {workers}; it says {self.cluster_.job(self.job)}")
-        self.cluster_.wait_step(self.job, int(now["progress"]["step"]) + 100)
+        self.cluster_.wait_step(self.job, step_of(now) + 100)
 
     def kill_trainer(self, worker, how=signal.SIGKILL):
         for pid in self.cluster_.trainers(worker):

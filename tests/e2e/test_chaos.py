@@ -7,7 +7,7 @@ import threading
 import unittest
 
 from cluster import until
-from schedule import Schedule, spec
+from schedule import Schedule, spec, step_of
 
 
 class Chaos(Schedule):
@@ -128,7 +128,7 @@ class NotAllowed(Schedule):
             plan.write_text(f"faults: [{{at: 0s, fault: {fault}, worker: quiet}}]\n")
             refused = self.cluster_.lockstep("chaos", self.job, "--plan", plan, expect=None)
             self.assertSays(refused.stderr, "worker quiet was started without --allow-chaos")
-        self.cluster_.wait_step(self.job, int(self.now()["progress"]["step"]) + 50)
+        self.cluster_.wait_step(self.job, step_of(self.now()) + 50)
         self.assertTrue(quiet.alive())
         self.assertEqual(self.cluster_.trainers("quiet"), trainers)
         self.assertEqual(self.now()["generation"], "1")

@@ -4,7 +4,7 @@ import time
 import unittest
 
 from cluster import metric, until
-from schedule import NIGHTLY, Schedule, spec
+from schedule import NIGHTLY, Schedule, spec, step_of
 
 
 class Away(Schedule):
@@ -26,7 +26,7 @@ class Away(Schedule):
                 self.assertGreater(later[name], steps[name], f"{name} stood still while the coordinator was away")
             steps = later
         self.cluster_.start_coordinator()
-        until(lambda: self.now()["state"] == "JOB_STATE_RUNNING" and int(self.now()["progress"]["step"]) > int(before["progress"]["step"]) + 100,
+        until(lambda: self.now()["state"] == "JOB_STATE_RUNNING" and step_of(self.now()) > step_of(before) + 100,
               lambda: f"the job to be adopted; it says {self.cluster_.job(self.job)}")
         self.assertEqual(self.now()["generation"], before["generation"], "the ranks had to gather again")
         self.assertEqual(len(self.now()["members"]), len(before["members"]))

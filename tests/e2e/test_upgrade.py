@@ -4,7 +4,7 @@ The same programs stand for the new version."""
 import unittest
 
 from cluster import digits_spec, until
-from schedule import Schedule
+from schedule import Schedule, step_of
 
 
 class Upgrade(Schedule):
@@ -20,7 +20,7 @@ class Upgrade(Schedule):
     def running_at(self, step):
         def there():
             now = self.now()
-            return now["state"] == "JOB_STATE_RUNNING" and int(now["progress"]["step"]) >= step
+            return now["state"] == "JOB_STATE_RUNNING" and step_of(now) >= step
 
         until(there, lambda: f"the job to run at step {step}: {self.cluster_.job(self.job)}")
 
@@ -30,7 +30,7 @@ class Upgrade(Schedule):
         self.cluster_.wait_for(waiting, "QUEUED")
         before, known, trainers = self.now(), self.cluster_.jobs(), self.trainers()
         self.replace_coordinator()
-        self.running_at(int(before["progress"]["step"]) + 100)
+        self.running_at(step_of(before) + 100)
         after = self.now()
         self.assertIn("adopted after a coordinator restart", after["reason"])
         self.assertEqual(after["generation"], before["generation"], "the ranks had to gather again")
@@ -45,7 +45,7 @@ class Upgrade(Schedule):
         self.begin(workers=2)
         self.running_on(2)
         self.replace_coordinator()
-        self.running_at(int(self.now()["progress"]["step"]) + 100)
+        self.running_at(step_of(self.now()) + 100)
         for name in list(self.cluster_.workers):
             self.assertEqual(self.cluster_.workers[name].stop(), 0)
             self.cluster_.start_worker(name)
