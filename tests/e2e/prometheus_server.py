@@ -16,21 +16,21 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def start_prometheus(test, targets, rule_files=()):
-    """Scrapes and evaluates every second, until the test ends. Skips the test where Prometheus is not installed."""
+def start_prometheus(test, targets, rule_files=(), scrape=None):
+    """Scrapes and evaluates every second, until the test ends; `scrape`: more settings of the scrape. Skips the test where Prometheus is not installed."""
     program = shutil.which("prometheus")
     if not program:
         test.skipTest("prometheus is not installed")
-    return PrometheusServer(test, program, targets, rule_files)
+    return PrometheusServer(test, program, targets, rule_files, scrape or {})
 
 
 class PrometheusServer:
-    def __init__(self, test, program, targets, rule_files):
+    def __init__(self, test, program, targets, rule_files, scrape):
         config = test.folder / "prometheus.yml"
         config.write_text(json.dumps({
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
             "rule_files": [str(path) for path in rule_files],
-            "scrape_configs": [{"job_name": "lockstep", "honor_labels": True, "static_configs": [{"targets": targets}]}]}))
+            "scrape_configs": [{"job_name": "lockstep", "honor_labels": True, "static_configs": [{"targets": targets}], **scrape}]}))
         self.address = f"127.0.0.1:{free_port()}"
         self.log = test.folder / "prometheus.log"
         with open(self.log, "wb") as log:

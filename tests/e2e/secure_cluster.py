@@ -10,10 +10,11 @@ from reflected import Client
 class SecureCluster(Cluster):
     """mTLS and tokens; `tls` False: tokens alone. The client's environment is the admin's."""
 
-    def __init__(self, workers=0, tls=True, flags=(), **options):
+    def __init__(self, workers=0, tls=True, flags=(), worker_flags=(), **options):
         super().__init__(workers=workers, **options)
         self.tls = tls
         self.flags = list(flags)
+        self.worker_flags = list(worker_flags)
         self.authority = Authority(self.folder / "ca") if tls else None
         self.server = self.authority.issue("coordinator") if tls else None
         self.pairs = {}
@@ -51,7 +52,7 @@ class SecureCluster(Cluster):
         token.write_text(self.token("worker", name) + "\n")
         self.workers[name] = Program("lockstep-worker", [
             "--coordinator", self.address, "--name", name, "--gpus", "none", "--cpu-slots", slots, "--data-dir", self.folder / name,
-            "--metrics-listen", "127.0.0.1:0", "--threads-per-slot", "1", *self.access(name, token)], self.folder, wait_ready)
+            "--metrics-listen", "127.0.0.1:0", "--threads-per-slot", "1", *self.access(name, token), *self.worker_flags], self.folder, wait_ready)
         return self.workers[name]
 
     def environment(self):

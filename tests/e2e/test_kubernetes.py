@@ -237,8 +237,11 @@ class LockedUp(EndToEndTest):
         for file, name in ((issued[0], "tls.crt"), (issued[1], "tls.key"), (authority.certificate, "ca.crt")):
             shutil.copy(file, self.folder / "tls" / name)
             os.chown(self.folder / "tls" / name, user, user)
+        (self.folder / "tls" / "token").write_text("0123456789abcdef\n")
+        os.chown(self.folder / "tls" / "token", user, user)
         coordinator = self.start(NAMES[0], variants["mtls"], {
-            "/shared": self.folder / "shared", "/var/lib/lockstep": self.folder / "state", "/tls/": f"{self.folder}/tls/"}, spaces)
+            "/shared": self.folder / "shared", "/var/lib/lockstep": self.folder / "state", "/tls/": f"{self.folder}/tls/",
+            "/metrics-token/": f"{self.folder}/tls/"}, spaces)
         self.assertEqual(coordinator.addresses["grpc"], "0.0.0.0:7070")
         self.assertEqual(coordinator.stop(), 0)
 
