@@ -19,12 +19,6 @@
 #include "common/net/address.h"
 
 namespace lockstep {
-namespace {
-
-// One scraper needs one thread; the slow and the silent of one address hold half of them at most.
-constexpr int kThreads = 8;
-
-}  // namespace
 
 struct MetricsServer::Impl {
   explicit Impl(ScrapeGuard allowed) : guard(std::move(allowed)) {}
@@ -82,8 +76,7 @@ absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(const Option
                                                     .flag = options.flag,
                                                     .what = "the metrics page",
                                                     .tls = options.tls,
-                                                    .most_body_bytes = 0,
-                                                    .threads = kThreads},
+                                                    .most_body_bytes = 0},
                                                    [impl = impl.get()](const HttpRequest& request) {
                                                      return impl->Answer(request);
                                                    }));

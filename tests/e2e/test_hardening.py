@@ -261,7 +261,7 @@ class Floods(EndToEndTest):
 
 
 class Metrics(EndToEndTest):
-    """/metrics has a web server of its own, without limits for each address: it is slower then, and goes on."""
+    """A scraper that comes from the address of the slow and the silent waits longer, and is served."""
 
     def drip(self, address, stop):
         """A header without an end, a byte now and then, and again on another connection once that is closed."""
