@@ -111,11 +111,11 @@ class Tracking(EndToEndTest):
         python = peer_python("tensorboard")
         board = self.folder / "board"
         cluster = self.cluster(coordinator_flags=["--tensorboard-dir", board])
-        job = cluster.submit(digits_spec(epochs=40))
+        job = cluster.submit(digits_spec(epochs=3000))  # seconds of steps of 0.1 ms: it has to outlast three kills
         chance = random.Random(1)
         for _ in range(3):
             cluster.wait_step(job, 1)
-            time.sleep(chance.random())  # any moment will do
+            time.sleep(0.3 * chance.random())  # any moment will do
             cluster.kill_coordinator()
             cluster.start_coordinator()
         cluster.wait_for(job, "SUCCEEDED")
