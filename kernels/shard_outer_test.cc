@@ -73,7 +73,9 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{13, 4, 6, 100}, Case{1, 64, 17, 79}, Case{2, 1, 1, 1}, Case{16, 2, 3, 16},
                     Case{8, 8, 128, 64, GemmType::kBf16}, Case{5, 7, 9, 13, GemmType::kBf16},
                     Case{4, 64, 130, 70, GemmType::kBf16}, Case{5, 33, 31, 97, GemmType::kBf16},
-                    Case{3, 45, 100, 600, GemmType::kBf16}));
+                    Case{3, 45, 100, 600, GemmType::kBf16}, Case{6, 3, 40, 33, GemmType::kBf16},
+                    Case{7, 3, 40, 33, GemmType::kBf16}, Case{13, 4, 33, 64, GemmType::kBf16},
+                    Case{16, 2, 3, 16, GemmType::kBf16}));
 
 TEST_P(ShardOuterTest, DiffersFromFloat64) {
   const Case& c = GetParam();
@@ -113,6 +115,31 @@ TEST_P(ShardOuterTest, BitsDependOnThePartition) {
       for (int i = 0; i < c.m * c.n; ++i) sums[add.target][i] += sums[add.source][i];
     }
     EXPECT_EQ(sums[schedule.result], expected) << world << " ranks";
+  }
+}
+
+// A result that no cache keeps is written past them where it consists of whole lines.
+TEST(LargeShardOuterTest, HaveTheSameBitsOnAndOffALinesEdge) {
+  for (const GemmType type : {GemmType::kFp32, GemmType::kBf16}) {
+    if (type == GemmType::kBf16 && !cpu::HasBf16()) continue;
+    for (const int shards : {1, 2, 3, 4, 5, 8, 11}) {
+      const int m = 517, n = 528, rows_per_shard = 2;
+      const Case c{shards, rows_per_shard, m, n, type};
+      const Local all(c, {0, shards}, std::vector<int>(shards, rows_per_shard));
+      const std::vector<float> a = Random(int64_t{shards} * rows_per_shard * m, -1, 1, 1),
+                               b = Random(int64_t{shards} * rows_per_shard * n, -1, 1, 2);
+      std::vector<float> scratch(OuterProductScratch(shards * rows_per_shard)), memory(m * n + 32, NAN);
+      float* const edge = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64) / 4;
+      std::vector<float> results[2];
+      for (const int offset : {0, 5}) {
+        float* const out = edge + offset;
+        const OuterProduct product = {m, n, a.data(), m, b.data(), n, out, 0, 0, m, 0, n, {}};
+        cpu::ShardOuterProduct(type, all.tree, product, scratch.data());
+        results[offset != 0].assign(out, out + m * n);
+        std::fill(out, out + m * n, NAN);
+      }
+      EXPECT_EQ(results[0], results[1]) << shards << " shards";
+    }
   }
 }
 

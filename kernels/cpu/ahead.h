@@ -45,6 +45,12 @@ class Ahead {
 // a product and brings nothing.
 inline constexpr int64_t kBeyondCache = int64_t{1} << 18;
 
+// Of `columns` neighbouring results of a row: are they whole lines, so that they may be written past the
+// caches? Who does so ends with a fence (_mm_sfence) before another thread may read them.
+inline bool WholeLines(const float* c, int64_t ldc, int64_t columns) {
+  return reinterpret_cast<uintptr_t>(c) % 64 == 0 && ldc % 16 == 0 && columns % 16 == 0;
+}
+
 // The part of a tile's result that lies inside its matrix.
 inline void FetchTile(const float* c, int64_t ldc, int64_t rows, int64_t columns) {
   for (int64_t i = 0; i < rows; ++i) {

@@ -33,6 +33,8 @@ class TileRegisters {
       shape[16 + 2 * i] = 64;  // bytes of a row
       shape[48 + i] = 16;      // rows
     }
+    // GCC's intrinsics do not say that they read memory.
+    asm volatile("" : : "r"(shape) : "memory");
     _tile_loadconfig(shape);
   }
   ~TileRegisters() { _tile_release(); }
@@ -65,8 +67,7 @@ inline void StoreAccumulators(float* c, int64_t ldc) {
 
 // Adds `steps` steps of the panels to the accumulators.
 inline void AccumulateTiles(int64_t steps, const float* a, const float* b) {
-  // GCC's intrinsics do not say that they read memory.
-  asm volatile("" ::: "memory");
+  asm volatile("" ::: "memory");  // as in TileRegisters
   for (int64_t p = 0; p < steps; ++p, a += kPanelStep, b += kPanelStep) {
     _tile_loadd(4, a, 64);
     _tile_loadd(6, b, 128);

@@ -104,5 +104,13 @@ inline void StoreTile(const Tile& tile, float* c, int64_t ldc, int rows, int col
   }
 }
 
+// The first `rows` of a tile, past the caches.
+inline void StreamTile(const Tile& tile, float* c, int64_t ldc, int rows) {
+  for (int i = 0; i < rows; ++i) {
+    Stream(c + i * ldc, tile.at[i][0]);
+    Stream(c + i * ldc + kLanes, tile.at[i][1]);
+  }
+}
+
 }  // namespace
 }  // namespace lockstep::kernels::cpu::LOCKSTEP_ISA

@@ -99,7 +99,8 @@ void OuterProductTiles(const ShardTree& tree, const OuterProduct& product, float
           next.Fetch();
           for (int node = 0; node < tree.nodes; ++node) {
             float* const out = product.out + node * product.node_stride + (i + ir) * product.n + j + jr;
-            if (large) FetchTile(out, product.n, rows, columns);
+            const bool streamed = large && columns == kTileColumns && WholeLines(out, product.n, columns);
+            if (large && !streamed) FetchTile(out, product.n, rows, columns);
             int depth = 0;
             for (unsigned leaf = 1; shard < tree.node_end[node]; ++shard, ++leaf) {
               const int64_t k = Packing::Steps(tree.count(shard));
@@ -128,12 +129,17 @@ void OuterProductTiles(const ShardTree& tree, const OuterProduct& product, float
               AddTiles(stack[depth - 2], sum);
               stack[depth - 2] = sum;
             }
-            StoreTile(stack[0], out, product.n, rows, columns);
+            if (streamed) {
+              StreamTile(stack[0], out, product.n, rows);
+            } else {
+              StoreTile(stack[0], out, product.n, rows, columns);
+            }
           }
         }
       }
     }
   }
+  if (large) _mm_sfence();
 }
 
 }  // namespace

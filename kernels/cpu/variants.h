@@ -79,7 +79,7 @@ LOCKSTEP_VARIANTS(v1)
 LOCKSTEP_VARIANTS(v3)
 LOCKSTEP_VARIANTS(v4)
 
-// kernels/cpu/gemm_amx.cc
+// kernels/cpu/{gemm,shard_outer}_amx.cc
 namespace amx {
 void Gemm(const GemmArguments& arguments, float* scratch);
 void ShardOuterProduct(const ShardTree& tree, const OuterProduct& product, float* scratch);

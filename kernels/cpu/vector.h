@@ -15,6 +15,7 @@ inline constexpr int kLanes = 16;
 using Vector = __m512;
 inline Vector Load(const float* p) { return _mm512_loadu_ps(p); }
 inline void Store(float* p, Vector v) { _mm512_storeu_ps(p, v); }
+inline void Stream(float* p, Vector v) { _mm512_stream_ps(p, v); }  // aligned; past the caches
 inline Vector Splat(float x) { return _mm512_set1_ps(x); }
 inline Vector Add(Vector a, Vector b) { return _mm512_add_ps(a, b); }
 inline Vector MultiplyAdd(Vector a, Vector b, Vector c) { return _mm512_fmadd_ps(a, b, c); }
@@ -34,6 +35,7 @@ inline constexpr int kLanes = 8;
 using Vector = __m256;
 inline Vector Load(const float* p) { return _mm256_loadu_ps(p); }
 inline void Store(float* p, Vector v) { _mm256_storeu_ps(p, v); }
+inline void Stream(float* p, Vector v) { _mm256_stream_ps(p, v); }
 inline Vector Splat(float x) { return _mm256_set1_ps(x); }
 inline Vector Add(Vector a, Vector b) { return _mm256_add_ps(a, b); }
 inline Vector MultiplyAdd(Vector a, Vector b, Vector c) { return _mm256_fmadd_ps(a, b, c); }
@@ -53,6 +55,7 @@ inline constexpr int kLanes = 4;
 using Vector = __m128;
 inline Vector Load(const float* p) { return _mm_loadu_ps(p); }
 inline void Store(float* p, Vector v) { _mm_storeu_ps(p, v); }
+inline void Stream(float* p, Vector v) { _mm_stream_ps(p, v); }
 inline Vector Splat(float x) { return _mm_set1_ps(x); }
 inline Vector Add(Vector a, Vector b) { return _mm_add_ps(a, b); }
 inline Vector MultiplyAdd(Vector a, Vector b, Vector c) { return _mm_add_ps(_mm_mul_ps(a, b), c); }
