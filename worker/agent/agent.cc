@@ -216,7 +216,7 @@ struct Agent::Impl final : SlotHost {
         if (Slot* slot = FindSlot(message.stop().device())) slot->Stop(message.stop());
         return;
       case v1::ConnectResponse::kForget:
-        ledger.Forget(message.forget());
+        if (ledger.Forget(message.forget())) outbox.Forget(message.forget());
         return;
       case v1::ConnectResponse::kFault:
         return OnFault(message.fault());

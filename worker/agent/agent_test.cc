@@ -574,6 +574,11 @@ TEST_F(AgentTest, WhatHappensWhileTheCoordinatorIsAwayIsToldAfterwards) {
   ASSERT_TRUE(last.has_value());
   ASSERT_EQ(last->assignments_size(), 1);
   EXPECT_EQ(last->assignments(0).generation(), 2);
+  SendStop(v1::Stop::MODE_ABORT, 2);
+  ASSERT_TRUE(coordinator_->AwaitState(v1::ASSIGNMENT_STATE_STOPPED, 2).has_value());
+  for (const auto& message : coordinator_->All()) {
+    EXPECT_NE(message.assignment().state(), v1::ASSIGNMENT_STATE_CRASHED) << "on disk there, and out of date";
+  }
 }
 
 TEST_F(AgentTest, HiddenDatasetIsFetchedAndTheTrainerGetsTheCopy) {

@@ -1,5 +1,6 @@
 #include "worker/agent/outbox.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <utility>
 
@@ -101,6 +102,7 @@ void Outbox::Written(absl::Time now) {
   waiting_.pop_front();
   lines_ -= item.lines;
   bytes_ -= item.bytes;
+  if (item.forgotten) return;
   item.written = now;
   unconfirmed_bytes_ += item.bytes;
   unconfirmed_.push_back(std::move(item));
@@ -123,8 +125,20 @@ void Outbox::Disconnected(absl::Time now) {
     waiting_.push_front(std::move(item));
   }
   std::erase_if(waiting_, [](const Item& item) {
-    return item.message.has_assignment() && !IsFinal(item.message.assignment().state());
+    return item.forgotten || (item.message.has_assignment() && !IsFinal(item.message.assignment().state()));
   });
+}
+
+void Outbox::Forget(const v1::ForgetAssignment& forget) {
+  const auto ended = [&](const Item& item) {
+    const v1::AssignmentStatus& status = item.message.assignment();
+    return item.message.has_assignment() && IsFinal(status.state()) && status.job_id() == forget.job_id() &&
+           status.generation() == forget.generation() && status.device() == forget.device();
+  };
+  std::erase_if(unconfirmed_, ended);
+  if (writing_ && ended(waiting_.front())) waiting_.front().forgotten = true;
+  const auto first = waiting_.begin() + (writing_ ? 1 : 0);
+  waiting_.erase(std::remove_if(first, waiting_.end(), ended), waiting_.end());
 }
 
 bool Outbox::HasStatus(const v1::AssignmentStatus& status) const {

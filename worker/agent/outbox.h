@@ -42,6 +42,10 @@ class Outbox {
   // them.
   void Disconnected(absl::Time now);
 
+  // The coordinator has this end on disk: it never goes out again, not to its successor either, for which an
+  // old crash would be one of whatever runs on the device by then.
+  void Forget(const v1::ForgetAssignment& forget);
+
   // An assignment's end waits in here.
   bool HasStatus(const v1::AssignmentStatus& status) const;
   bool empty() const { return waiting_.empty(); }
@@ -54,6 +58,7 @@ class Outbox {
     size_t bytes = 0;     // of log text
     int64_t dropped = 0;  // lines that its one line stands for
     absl::Time written;
+    bool forgotten = false;  // while it was being written
   };
 
   Item* JoinableBack();

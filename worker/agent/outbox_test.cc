@@ -123,6 +123,31 @@ TEST(OutboxTest, WhatWasWrittenJustBeforeTheBreakGoesOutAgainInOrder) {
   EXPECT_TRUE(all[1].has_assignment());
 }
 
+TEST(OutboxTest, AnEndThatIsForgottenNeverGoesOutAgain) {
+  Outbox outbox;
+  outbox.PushLog("job", Line(1));
+  outbox.Push(Status(v1::ASSIGNMENT_STATE_CRASHED));
+  Drain(&outbox, kNow);
+  v1::ForgetAssignment other, forget;
+  other.set_job_id("another");
+  forget.set_job_id("job");
+  outbox.Forget(other);
+  outbox.Disconnected(kNow);
+  EXPECT_EQ(Drain(&outbox, kNow).size(), 2u) << "it may have been lost with the connection";
+  outbox.Forget(forget);
+  outbox.Disconnected(kNow);
+  for (const bool written : {false, true}) {  // while it waits, and before we know that it is written
+    outbox.Push(Status(v1::ASSIGNMENT_STATE_CRASHED));
+    while (written && !outbox.Next()->has_assignment()) outbox.Written(kNow);
+    outbox.Forget(forget);
+    outbox.Written(kNow);
+  }
+  outbox.Disconnected(kNow);
+  const auto last = Drain(&outbox, kNow);
+  ASSERT_EQ(last.size(), 1u);
+  EXPECT_TRUE(last[0].has_logs());
+}
+
 TEST(OutboxTest, StatusesThatRegisterRepeatsAreNotSentAfterIt) {
   Outbox outbox;
   outbox.Push(Status(v1::ASSIGNMENT_STATE_STARTING));
