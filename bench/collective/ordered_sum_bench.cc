@@ -109,9 +109,12 @@ int Main(const std::vector<int>& worlds) {
       for (const size_t n : {64, 1'024, 4'096, 17'248, 32'768, 65'536, 262'144, 1'000'000, 25'000'000}) {
         std::string store = (std::filesystem::temp_directory_path() / "lockstep_bench_XXXXXX").string();
         if (mkdtemp(store.data()) == nullptr) return 1;
-        ForkedRanks ranks(world, [&](int rank, const ExchangeAddresses& exchange) {
-          return RunRank(rank, world, n, spin, store, exchange);
-        });
+        ForkedRanks ranks(
+            world,
+            [&](int rank, const ExchangeAddresses& exchange) {
+              return RunRank(rank, world, n, spin, store, exchange);
+            },
+            absl::InfiniteDuration());
         const absl::Status status = ranks.WaitAll();
         std::error_code ignored;
         std::filesystem::remove_all(store, ignored);

@@ -1,6 +1,7 @@
 #include "worker/collective/collective.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -215,6 +216,24 @@ TEST_P(WorldTest, TransferReachesItsReceiversAndNobodyElse) {
   });
   const absl::Status status = ranks.WaitAll();
   EXPECT_TRUE(status.ok()) << status;
+}
+
+TEST(ForkedRanksTest, RanksThatHangAreKilledAndTheirStacksPrinted) {
+  testing::internal::CaptureStderr();
+  ForkedRanks ranks(
+      3,
+      [](int rank, const ExchangeAddresses&) -> absl::Status {
+        while (rank > 0) usleep(1000);
+        return absl::OkStatus();
+      },
+      absl::Milliseconds(100));
+  const absl::Status status = ranks.WaitAll();
+  const std::string printed = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded) << status;
+  for (const char* part : {"rank 1 hangs", "rank 2 hangs", "thread"}) {
+    EXPECT_TRUE(absl::StrContains(printed, part)) << part << " is not in " << printed;
+  }
+  EXPECT_FALSE(absl::StrContains(printed, "rank 0 hangs")) << printed;
 }
 
 TEST_P(KindTest, SpinningGivesTheSameBits) {

@@ -1,8 +1,13 @@
 #include "worker/collective/forked_ranks.h"
 
+#include <dirent.h>
+#include <execinfo.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,6 +26,26 @@ double MonotonicSeconds() {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+// Where the thread that gets the signal is: addresses for addr2line.
+void PrintStack(int) {
+  void* frames[48];
+  const int count = backtrace(frames, 48);
+  dprintf(STDERR_FILENO, "process %d thread %ld:\n", getpid(), syscall(SYS_gettid));
+  backtrace_symbols_fd(frames, count, STDERR_FILENO);
+}
+
+void AskForStacks(pid_t pid) {
+  DIR* threads = opendir(absl::StrCat("/proc/", pid, "/task").c_str());
+  if (threads == nullptr) return;
+  while (const dirent* entry = readdir(threads)) {
+    const int thread = atoi(entry->d_name);
+    if (thread <= 0) continue;
+    syscall(SYS_tgkill, pid, thread, SIGUSR1);
+    usleep(20'000);  // one after the other
+  }
+  closedir(threads);
 }
 
 }  // namespace
@@ -58,7 +83,7 @@ absl::StatusOr<std::vector<std::string>> ForkedRanks::ExchangeAgain(int rank, in
   return shared_->again.Exchange(rank, world, mine);
 }
 
-ForkedRanks::ForkedRanks(int world, const Body& body) {
+ForkedRanks::ForkedRanks(int world, const Body& body, absl::Duration patience) : patience_(patience) {
   void* memory = mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return;
   shared_ = new (memory) Shared();
@@ -69,6 +94,9 @@ ForkedRanks::ForkedRanks(int world, const Body& body) {
       pids_.push_back(child);
       continue;
     }
+    void* frame;
+    backtrace(&frame, 1);  // loads what it needs, which a signal handler may not
+    signal(SIGUSR1, PrintStack);
     const absl::Status status = body(rank, [shared, rank, world](const std::string& mine) {
       return shared->first.Exchange(rank, world, mine);
     });
@@ -92,11 +120,32 @@ ForkedRanks::~ForkedRanks() {
 absl::Status ForkedRanks::Wait(int rank) {
   if (shared_ == nullptr || pids_[rank] <= 0) return absl::InternalError("no such process");
   int status = 0;
-  waitpid(pids_[rank], &status, 0);
+  const double end = MonotonicSeconds() + absl::ToDoubleSeconds(patience_);
+  while (waitpid(pids_[rank], &status, WNOHANG) == 0) {
+    if (MonotonicSeconds() > end) return GiveUp(rank);
+    usleep(500);
+  }
   pids_[rank] = 0;
   if (WIFSIGNALED(status)) return absl::UnknownError(absl::StrCat("signal ", WTERMSIG(status)));
   if (WEXITSTATUS(status) != 0) return absl::UnknownError(absl::StrCat("exit ", WEXITSTATUS(status)));
   return absl::Status(static_cast<absl::StatusCode>(shared_->code[rank]), shared_->message[rank]);
+}
+
+absl::Status ForkedRanks::GiveUp(int rank) {
+  for (size_t other = 0; other < pids_.size(); ++other) {
+    if (pids_[other] <= 0) continue;
+    dprintf(STDERR_FILENO, "rank %zu hangs:\n", other);
+    AskForStacks(pids_[other]);
+  }
+  for (pid_t& pid : pids_) {
+    if (pid <= 0) continue;
+    kill(pid, SIGKILL);
+    waitpid(pid, nullptr, 0);
+    pid = 0;
+  }
+  return absl::DeadlineExceededError(absl::StrCat("rank ", rank, " did not end within ",
+                                                  absl::FormatDuration(patience_),
+                                                  "; the stacks of those that hang are on stderr"));
 }
 
 absl::Status ForkedRanks::WaitAll() {

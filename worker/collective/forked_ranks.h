@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "common/base/status.h"
 #include "worker/collective/collective.h"
 
@@ -17,13 +18,16 @@ class ForkedRanks {
  public:
   // Runs `body(rank, exchange)` in `world` new processes.
   using Body = std::function<absl::Status(int rank, const ExchangeAddresses& exchange)>;
-  ForkedRanks(int world, const Body& body);
+  // Longer than any body takes under a sanitizer, shorter than ctest's limit, which says nothing but that.
+  static constexpr absl::Duration kPatience = absl::Seconds(120);
+  ForkedRanks(int world, const Body& body, absl::Duration patience = kPatience);
   ~ForkedRanks();  // kills those that still run
   ForkedRanks(const ForkedRanks&) = delete;
   ForkedRanks& operator=(const ForkedRanks&) = delete;
 
   pid_t pid(int rank) const { return pids_[rank]; }
-  // The body's status; UNKNOWN with the signal if the process was killed. Blocks.
+  // The body's status; UNKNOWN with the signal if the process was killed. Blocks. After `patience`:
+  // DEADLINE_EXCEEDED, all that still run are killed, and where each of their threads was stands on stderr.
   absl::Status Wait(int rank);
   // The first failure of all, in rank order.
   absl::Status WaitAll();
@@ -42,7 +46,10 @@ class ForkedRanks {
  private:
   struct Shared;
   static Shared* shared_;
+  absl::Status GiveUp(int rank);
+
   std::vector<pid_t> pids_;
+  absl::Duration patience_;
 };
 
 }  // namespace lockstep
