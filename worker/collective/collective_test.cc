@@ -218,7 +218,7 @@ TEST_P(WorldTest, TransferReachesItsReceiversAndNobodyElse) {
   EXPECT_TRUE(status.ok()) << status;
 }
 
-TEST(ForkedRanksTest, RanksThatHangAreKilledAndTheirStacksPrinted) {
+TEST(ForkedRanksTest, RanksThatHangAreKilledAndWhatTheyWaitForIsPrinted) {
   testing::internal::CaptureStderr();
   ForkedRanks ranks(
       3,

@@ -1,13 +1,11 @@
 #include "worker/collective/forked_ranks.h"
 
 #include <dirent.h>
-#include <execinfo.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,6 +13,9 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
 
 namespace lockstep {
 namespace {
@@ -28,22 +29,24 @@ double MonotonicSeconds() {
   return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
 }
 
-// Where the thread that gets the signal is: addresses for addr2line.
-void PrintStack(int) {
-  void* frames[48];
-  const int count = backtrace(frames, 48);
-  dprintf(STDERR_FILENO, "process %d thread %ld:\n", getpid(), syscall(SYS_gettid));
-  backtrace_symbols_fd(frames, count, STDERR_FILENO);
-}
-
-void AskForStacks(pid_t pid) {
-  DIR* threads = opendir(absl::StrCat("/proc/", pid, "/task").c_str());
+// What each thread waits for, as proc(5) tells it of `syscall` and `wchan`. Not its stack: a signal's handler
+// does not run where ThreadSanitizer defers it.
+void PrintThreads(pid_t pid) {
+  const std::string folder = absl::StrCat("/proc/", pid, "/task");
+  DIR* threads = opendir(folder.c_str());
   if (threads == nullptr) return;
   while (const dirent* entry = readdir(threads)) {
-    const int thread = atoi(entry->d_name);
-    if (thread <= 0) continue;
-    syscall(SYS_tgkill, pid, thread, SIGUSR1);
-    usleep(20'000);  // one after the other
+    if (entry->d_name[0] == '.') continue;
+    std::string line = absl::StrCat("  thread ", entry->d_name, ":");
+    for (const char* file : {"syscall", "wchan"}) {
+      char text[256] = {};
+      const int fd = open(absl::StrCat(folder, "/", entry->d_name, "/", file).c_str(), O_RDONLY | O_CLOEXEC);
+      if (fd < 0) continue;
+      const ssize_t got = read(fd, text, sizeof(text) - 1);
+      close(fd);
+      if (got > 0) absl::StrAppend(&line, " ", file, " ", absl::StripAsciiWhitespace(text));
+    }
+    dprintf(STDERR_FILENO, "%s\n", line.c_str());
   }
   closedir(threads);
 }
@@ -94,9 +97,6 @@ ForkedRanks::ForkedRanks(int world, const Body& body, absl::Duration patience) :
       pids_.push_back(child);
       continue;
     }
-    void* frame;
-    backtrace(&frame, 1);  // loads what it needs, which a signal handler may not
-    signal(SIGUSR1, PrintStack);
     const absl::Status status = body(rank, [shared, rank, world](const std::string& mine) {
       return shared->first.Exchange(rank, world, mine);
     });
@@ -135,7 +135,7 @@ absl::Status ForkedRanks::GiveUp(int rank) {
   for (size_t other = 0; other < pids_.size(); ++other) {
     if (pids_[other] <= 0) continue;
     dprintf(STDERR_FILENO, "rank %zu hangs:\n", other);
-    AskForStacks(pids_[other]);
+    PrintThreads(pids_[other]);
   }
   for (pid_t& pid : pids_) {
     if (pid <= 0) continue;
@@ -145,7 +145,7 @@ absl::Status ForkedRanks::GiveUp(int rank) {
   }
   return absl::DeadlineExceededError(absl::StrCat("rank ", rank, " did not end within ",
                                                   absl::FormatDuration(patience_),
-                                                  "; the stacks of those that hang are on stderr"));
+                                                  "; what those that hang wait for is on stderr"));
 }
 
 absl::Status ForkedRanks::WaitAll() {

@@ -27,7 +27,8 @@ class ForkedRanks {
 
   pid_t pid(int rank) const { return pids_[rank]; }
   // The body's status; UNKNOWN with the signal if the process was killed. Blocks. After `patience`:
-  // DEADLINE_EXCEEDED, all that still run are killed, and where each of their threads was stands on stderr.
+  // DEADLINE_EXCEEDED, all that still run are killed, and what each of their threads waited for stands on
+  // stderr.
   absl::Status Wait(int rank);
   // The first failure of all, in rank order.
   absl::Status WaitAll();
