@@ -30,6 +30,8 @@ struct GemmArguments {
   float* c = nullptr;
   int64_t ldc = 0;
   bool add = false;
+  // b as RoundToBf16 leaves it, or null: GemmType::kBf16 may read it in b's place, for half the bytes.
+  const uint16_t* b_rounded = nullptr;
 };
 
 // Floats of scratch for one product on one thread, 64-byte aligned.
@@ -38,6 +40,12 @@ inline constexpr int64_t kGemmScratch = 256 * 544 + 256 * 144;
 namespace cpu {
 
 void Gemm(GemmType type, const GemmArguments& arguments, float* scratch);
+
+// out = in rounded to bfloat16, as Gemm of kBf16 rounds its operands; needs HasBf16. `past_caches`: written
+// around them, for a result that none of them would keep until it is read.
+void RoundToBf16(int64_t count, const float* in, uint16_t* out, bool past_caches);
+// Does Gemm of kBf16 read b_rounded here?
+bool ReadsRounded();
 
 // Does this processor multiply bf16 natively (AVX512_BF16)? Gemm of kBf16 needs it.
 bool HasBf16();

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <bit>
 #include <cmath>
 
 #include "kernels/test_support.h"
@@ -85,6 +86,46 @@ TEST(Gemm, RowDependsOnTheRowsBesideIt) {
         cpu::Gemm(type, part, cut.scratch.data());
       }
       EXPECT_EQ(whole.c, cut.c);
+    }
+  }
+}
+
+TEST(Gemm, RoundedOperandGivesOtherBits) {
+  if (!cpu::HasBf16()) GTEST_SKIP() << "this processor has no AVX512_BF16";
+  for (const Shape& s : kShapes) {
+    for (const bool transposed : {false, true}) {
+      Operands whole(s, transposed, false), rounded(s, transposed, false);
+      std::vector<uint16_t> b(rounded.b.size());
+      cpu::RoundToBf16(static_cast<int64_t>(b.size()), rounded.b.data(), b.data(), false);
+      rounded.arguments.b_rounded = b.data();
+      if (cpu::ReadsRounded()) rounded.arguments.b = nullptr;
+      cpu::Gemm(GemmType::kBf16, whole.arguments, whole.scratch.data());
+      cpu::Gemm(GemmType::kBf16, rounded.arguments, rounded.scratch.data());
+      EXPECT_EQ(whole.c, rounded.c) << s.m << "x" << s.n << "x" << s.k << (transposed ? " transposed" : "");
+    }
+  }
+}
+
+TEST(RoundToBf16, DependsOnTheAddressOrWritesBeyond) {
+  if (!cpu::HasBf16()) GTEST_SKIP() << "this processor has no AVX512_BF16";
+  constexpr uint16_t kUntouched = 0x7fff;
+  const std::vector<float> in = Random(200, -1, 1, 4);
+  for (const bool past_caches : {false, true}) {
+    for (int offset = 0; offset < 64; ++offset) {
+      for (const int count : {0, 1, 15, 16, 31, 32, 33, 64, 100}) {
+        std::vector<uint16_t> out(300, kUntouched);
+        cpu::RoundToBf16(count, in.data() + offset, out.data() + 64 + offset, past_caches);
+        for (int i = 0; i < 300; ++i) {
+          const int at = i - 64 - offset;
+          if (at < 0 || at >= count) {
+            ASSERT_EQ(out[i], kUntouched) << count << " values at " << offset << ": place " << at;
+            continue;
+          }
+          const auto bits = static_cast<uint32_t>(out[i]) << 16;
+          ASSERT_EQ(std::bit_cast<float>(bits), RoundedToBf16(in[offset + at]))
+              << count << " values at " << offset << ": place " << at;
+        }
+      }
     }
   }
 }

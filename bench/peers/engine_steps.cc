@@ -27,6 +27,7 @@
 #include "common/numerics/philox.h"
 #include "common/spec/spec.h"
 #include "worker/engine/engine.h"
+#include "worker/engine/rounded_weights.h"
 #include "worker/engine/team.h"
 #include "worker/engine/zeroed_floats.h"
 
@@ -80,6 +81,9 @@ class Steps {
     options.rows_per_shard = (steps->batch_ + options.logical_shards - 1) / options.logical_shards;
     options.team = &steps->team_;
     ASSIGN_OR_RETURN(options.precision, PrecisionOf(steps->spec_.train().precision()));
+    steps->rounded_ = RoundedWeights(steps->model_->flat_size(), options.precision, &steps->team_);
+    options.rounded_weights = steps->rounded_.data();
+    steps->optimizer_->KeepRounded(steps->rounded_.data());
     ASSIGN_OR_RETURN(steps->executor_, MakeExecutor(steps->model_, steps->spec_, options));
     steps->rows_per_shard_ = options.rows_per_shard;
     steps->weights_ = ZeroedFloats(steps->model_->flat_size());
@@ -100,6 +104,7 @@ class Steps {
   absl::StatusOr<double> Run() {
     if (!x_.empty()) Fill(step_);
     ++step_;
+    rounded_.Follow(weights_.data());
     executor_->Gradient(weights_.data(), step_, batch_, sums_.data());
     const double loss =
         sums_.data()[model_->flat_size() + kLossSum] / (static_cast<double>(batch_) * model_->positions());
@@ -153,6 +158,7 @@ class Steps {
   std::unique_ptr<Executor> executor_;
   int batch_ = 0, rows_per_shard_ = 0;
   ZeroedFloats weights_, sums_;
+  RoundedWeights rounded_;
   std::vector<float> x_;
   std::vector<int32_t> y_;
   int64_t step_ = 0;

@@ -64,6 +64,10 @@ void Gemm(GemmType type, const GemmArguments& arguments, float* scratch) {
   if (type == GemmType::kBf16) return (HasAmx() ? amx::Gemm : bf16::Gemm)(arguments, scratch);
   LOCKSTEP_PICK(GemmFp32)(arguments, scratch);
 }
+void RoundToBf16(int64_t count, const float* in, uint16_t* out, bool past_caches) {
+  bf16::RoundToBf16(count, in, out, past_caches);
+}
+bool ReadsRounded() { return HasAmx(); }
 void ShardOuterProduct(GemmType type, const ShardTree& tree, const OuterProduct& product, float* scratch) {
   if (type == GemmType::kBf16) {
     // A shard fills tiles of 32 rows, or it does not: the same for all ranks and batches.

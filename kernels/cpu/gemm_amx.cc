@@ -74,18 +74,19 @@ class Blocks {
     }
   }
 
-  void PackB(int64_t p, int64_t k, int64_t j, int64_t n) {
+  template <class Value>
+  void PackB(const Value* b, int64_t p, int64_t k, int64_t j, int64_t n) {
     const int64_t panel = Steps(k) * kPanelStep;
     if (g_.b_transposed) {
       for (int64_t jr = 0; jr < n; jr += kSide) {
-        PackAcross(k, Smaller(kSide, n - jr), g_.b + (j + jr) * g_.ldb + p, g_.ldb,
+        PackAcross(k, Smaller(kSide, n - jr), b + (j + jr) * g_.ldb + p, g_.ldb,
                    packed_b_ + jr / kSide * panel);
       }
       return;
     }
     for (int64_t q = 0; q < Steps(k) * 2 * kPairs; q += 2) {
       for (int64_t jr = 0; jr < n; jr += kSide) {
-        PackPair(k - q, Smaller(kSide, n - jr), g_.b + (p + q) * g_.ldb + j + jr, g_.ldb,
+        PackPair(k - q, Smaller(kSide, n - jr), b + (p + q) * g_.ldb + j + jr, g_.ldb,
                  packed_b_ + jr / kSide * panel + q / 2 * kSide);
       }
     }
@@ -93,7 +94,11 @@ class Blocks {
 
   void Block(int64_t p, int64_t j) {
     const int64_t k = Smaller(depth_, g_.k - p), n = Smaller(columns_, g_.n - j);
-    PackB(p, k, j, n);
+    if (g_.b_rounded != nullptr) {
+      PackB(g_.b_rounded, p, k, j, n);
+    } else {
+      PackB(g_.b, p, k, j, n);
+    }
     const int64_t panel_a = Steps(packed_k_ == g_.k ? g_.k : k) * kPanelStep;
     const int64_t before = packed_k_ == g_.k ? Steps(p) * kPanelStep : 0;  // of a panel of a: other blocks'
     const int64_t panel_b = Steps(k) * kPanelStep;

@@ -48,6 +48,29 @@ struct PackBf16 {
 
 void Gemm(const GemmArguments& arguments, float* scratch) { GemmBlocks<Bf16, PackBf16>(arguments, scratch); }
 
+void RoundToBf16(int64_t count, const float* in, uint16_t* out, bool past_caches) {
+  constexpr int64_t kLine = 32;  // values of a line
+  int64_t i = 0;
+  if (past_caches) {
+    // Lines of the result that lie whole in [out, out + count).
+    const auto ahead = static_cast<int64_t>(-reinterpret_cast<uintptr_t>(out) % 64 / sizeof(uint16_t));
+    if (ahead > 0 && ahead <= count) {
+      RoundToBf16(ahead, in, out, false);
+      i = ahead;
+    }
+    if (reinterpret_cast<uintptr_t>(out + i) % 64 == 0) {
+      for (; i + kLine <= count; i += kLine) {
+        _mm512_stream_si512(reinterpret_cast<__m512i*>(out + i), PairsOfRow(in + i, kLine));
+      }
+      _mm_sfence();
+    }
+  }
+  for (; i < count; i += kLine) {
+    const __mmask32 mask = count - i >= kLine ? ~__mmask32{0} : (__mmask32{1} << (count - i)) - 1;
+    _mm512_mask_storeu_epi16(out + i, mask, PairsOfRow(in + i, count - i));
+  }
+}
+
 void ShardOuterProduct(const ShardTree& tree, const OuterProduct& product, float* scratch) {
   OuterProductTiles<Bf16, PackBf16>(tree, product, scratch);
 }

@@ -12,7 +12,7 @@ inline int64_t Smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 inline int64_t Steps(int64_t k) { return (k + 2 * kPairs - 1) / (2 * kPairs); }  // of a panel
 
 // Memory is waited for less where it is asked for early: rows, of a matrix that is read once.
-inline constexpr int64_t kRowsAhead = 4;
+inline constexpr int64_t kRowsAhead = 4, kRoundedRowsAhead = 8;
 
 // One pair of k of a panel of b, from `count` rows of (k, width).
 inline void PackPair(int64_t count, int64_t width, const float* rows, int64_t ld, float* out) {
@@ -60,6 +60,45 @@ inline void PackAcross(int64_t k, int64_t width, const float* in, int64_t ld, fl
   }
 }
 
+// The same from values that are rounded already. `values` of 32 of a row are real.
+inline __m512i RoundedRow(const uint16_t* row, int64_t values) {
+  if (values >= 2 * kPairs) return _mm512_loadu_si512(row);
+  return _mm512_maskz_loadu_epi16(values <= 0 ? 0 : (__mmask32{1} << values) - 1, row);
+}
+
+inline void PackPair(int64_t count, int64_t width, const uint16_t* rows, int64_t ld, float* out) {
+  _mm_prefetch(rows + kRoundedRowsAhead * ld, _MM_HINT_T0);
+  _mm_prefetch(rows + (kRoundedRowsAhead + 1) * ld, _MM_HINT_T0);
+  const __m512i first = RoundedRow(rows, count > 0 ? width : 0);
+  const __m512i second = RoundedRow(rows + ld, count > 1 ? width : 0);
+  // Words of columns 0 to 15, then of 16 to 31: a value of the first row, then that of the second.
+  __m512i take = _mm512_or_si512(
+      _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0),
+      _mm512_set_epi32(47 << 16, 46 << 16, 45 << 16, 44 << 16, 43 << 16, 42 << 16, 41 << 16, 40 << 16,
+                       39 << 16, 38 << 16, 37 << 16, 36 << 16, 35 << 16, 34 << 16, 33 << 16, 32 << 16));
+  _mm512_storeu_si512(out, _mm512_permutex2var_epi16(first, take, second));
+  take = _mm512_add_epi16(take, _mm512_set1_epi16(16));
+  _mm512_storeu_si512(out + 16, _mm512_permutex2var_epi16(first, take, second));
+}
+
+inline void PackAcross(int64_t k, int64_t width, const uint16_t* in, int64_t ld, float* out) {
+  for (int half = 0; half < kSide; half += 16) {
+    for (int64_t q = 0; q < k; q += 2 * kPairs) {
+      __m512i words[16];
+#pragma GCC unroll 16
+      for (int i = 0; i < 16; ++i) {
+        const uint16_t* row = in + (half + i) * ld + q;
+        _mm_prefetch(row + 16 * ld, _MM_HINT_T0);
+        words[i] = RoundedRow(row, half + i < width ? k - q : 0);
+      }
+      Transpose16(words);
+      float* const to = out + q / 2 * kSide + half;
+#pragma GCC unroll 16
+      for (int i = 0; i < 16; ++i) _mm512_storeu_si512(to + i * kSide, words[i]);
+    }
+  }
+}
+
 // Panel of a from (rows, k).
 inline void PackRows(int64_t k, int64_t rows, const float* in, int64_t ld, float* out) {
   for (int64_t p = 0; p < k; p += 2 * kPairs, out += kPanelStep) {
@@ -77,6 +116,8 @@ inline void PackColumns(int64_t k, int64_t rows, const float* in, int64_t ld, fl
       __m512i words[16];
 #pragma GCC unroll 16
       for (int q = 0; q < 16; ++q) {
+        _mm_prefetch(in + (p + 2 * q + 2 * kPairs) * ld + half, _MM_HINT_T0);
+        _mm_prefetch(in + (p + 2 * q + 2 * kPairs + 1) * ld + half, _MM_HINT_T0);
         words[q] = PairsOfRows(in + (p + 2 * q) * ld + half, ld, k - p - 2 * q, rows - half);
       }
       Transpose16(words);

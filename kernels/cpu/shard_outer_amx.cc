@@ -8,6 +8,8 @@
 namespace lockstep::kernels::cpu::LOCKSTEP_ISA {
 namespace {
 
+constexpr int64_t kMostColumns = 1024;  // of a block of b: half a second-level cache with 256 rows
+
 // The sum of `kSquares` leaves or subtrees, as the tree adds them: squares 0 and 1, 2 and 3, then both.
 template <int kSquares>
 inline __m512 TreeSum(const Square* squares, int i, int j) {
@@ -117,7 +119,9 @@ void ShardOuterProduct(const ShardTree& tree, const OuterProduct& product, float
   int64_t steps = 0;  // of all shards
   for (int s = 0; s < shards; ++s) steps += Steps(tree.count(s));
   const int64_t panel = steps * kPanelStep;
-  int64_t block_columns = steps == 0 ? 512 : Smaller(512, 131072 / (steps * kPairs)) / kSide * kSide;
+  // a is packed anew for each block of b.
+  int64_t block_columns =
+      steps == 0 ? kMostColumns : Smaller(kMostColumns, 131072 / (steps * kPairs)) / kSide * kSide;
   if (block_columns < kSide) block_columns = kSide;
   float* const packed_a = scratch;
   float* const packed_b = scratch + 3 * panel;

@@ -88,6 +88,7 @@ void ShardOuterProduct(const ShardTree& tree, const OuterProduct& product, float
 // kernels/cpu/gemm_bf16.cc
 namespace bf16 {
 void Gemm(const GemmArguments& arguments, float* scratch);
+decltype(cpu::RoundToBf16) RoundToBf16;
 void ShardOuterProduct(const ShardTree& tree, const OuterProduct& product, float* scratch);
 }  // namespace bf16
 }  // namespace lockstep::kernels::cpu

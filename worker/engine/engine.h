@@ -88,6 +88,8 @@ struct ExecutorOptions {
   bool reproducible = true;
   int passes = 1;  // that a batch is computed in, each over logical_shards / passes shards at most
   Precision precision = Precision::kFp32;
+  // The weights that Gradient is given, rounded (RoundedWeights); null: products round them.
+  const uint16_t* rounded_weights = nullptr;
   double label_smoothing = 0;  // of the cross-entropy in training; MakeExecutor takes it from the spec
   Team* team = nullptr;        // the threads to run on; outlives the executor; null: the calling thread alone
 };
@@ -138,6 +140,9 @@ class Optimizer {
   // `gradient` (flat_size; scratch afterwards) and `weights` (flat_size). `step` counts from 1. Returns the
   // gradient's L2 norm before clipping, or a non-finite value, in which case nothing was changed.
   virtual float Apply(float* gradient, float* weights, int64_t step, double learning_rate) = 0;
+  // From now on Apply leaves what it changes of the weights here, too, as kernels::cpu::RoundToBf16 does;
+  // (flat_size), outlives this or the next call; null: no longer.
+  virtual void KeepRounded(uint16_t* rounded) = 0;
   // The state, e.g. {"momentum"} or {"exp_avg", "exp_avg_sq"}: flat buffers (flat_size), and the numbers of
   // the parameters that have this state; elsewhere it is zero and stays so.
   struct State {

@@ -38,6 +38,7 @@ class GraphExecutor final : public MovableExecutor {
         rows_per_shard_(options.rows_per_shard),
         capacity_(int64_t{options.shards.size()} * options.rows_per_shard),
         gaps_(Gaps(graph_)),
+        rounded_(options.rounded_weights),
         alone_(1),
         team_(options.team == nullptr ? &alone_ : options.team),
         shard_rows_(options.shards.size(), options.rows_per_shard),
@@ -75,6 +76,7 @@ class GraphExecutor final : public MovableExecutor {
     PrepareComputeThread();
     Pass pass;
     pass.weights = weights;
+    pass.rounded = rounded_;
     pass.training = true;
     pass.rows = capacity_;
     pass.step = step;
@@ -196,6 +198,7 @@ class GraphExecutor final : public MovableExecutor {
   const int64_t capacity_;  // rows
   int64_t first_row_ = 0;   // of the whole batch
   const std::vector<Gap> gaps_;
+  const uint16_t* const rounded_;
   Team alone_;
   Team* const team_;
   std::vector<int> shard_rows_, node_end_;

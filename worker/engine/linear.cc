@@ -32,8 +32,7 @@ class LinearOp final : public Op {
   void Forward(const Pass& pass, const Member& member) override {
     const int64_t rows = pass.rows * shape_.positions;
     const Rectangle part = PartOf(member, rows, shape_.outputs);
-    Multiply(member, part, shape_.outputs, shape_.inputs, context_.input(), pass.weights + weight_, true,
-             {product_, false});
+    Multiply(pass, member, part, shape_.outputs, shape_.inputs, context_.input(), true, {product_, false});
     if (bias_ < 0 && shape_.activation == Activation::kIdentity) return;
     // A member's own part, while it is in its cache.
     const float* bias = bias_ < 0 ? nullptr : pass.weights + bias_ + part.columns.begin;
@@ -80,8 +79,8 @@ class LinearOp final : public Op {
     }
     const InputGradient& dx = context_.input_gradients[0];
     if (dx.data != nullptr) {
-      Multiply(member, PartOf(member, rows, shape_.inputs), shape_.inputs, shape_.outputs, gradient,
-               pass.weights + weight_, false, dx);
+      Multiply(pass, member, PartOf(member, rows, shape_.inputs), shape_.inputs, shape_.outputs, gradient,
+               false, dx);
     }
   }
 
@@ -97,8 +96,8 @@ class LinearOp final : public Op {
   float* Scratch(const Member& member) const { return context_.scratch + member.index * scratch_stride_; }
 
   // out (rows, n) = a (rows, k) * weight, or its transpose: this member's part.
-  void Multiply(const Member& member, const Rectangle& part, int64_t n, int64_t k, const float* a,
-                const float* weight, bool transposed, const InputGradient& out) const {
+  void Multiply(const Pass& pass, const Member& member, const Rectangle& part, int64_t n, int64_t k,
+                const float* a, bool transposed, const InputGradient& out) const {
     kernels::GemmArguments arguments;
     arguments.m = part.rows.end - part.rows.begin;
     arguments.n = part.columns.end - part.columns.begin;
@@ -107,7 +106,7 @@ class LinearOp final : public Op {
     arguments.lda = k;
     arguments.b_transposed = transposed;
     arguments.ldb = transposed ? k : n;
-    arguments.b = weight + part.columns.begin * (transposed ? k : 1);
+    pass.TakeWeights(weight_ + part.columns.begin * (transposed ? k : 1), &arguments);
     arguments.c = out.data + part.rows.begin * n + part.columns.begin;
     arguments.ldc = n;
     arguments.add = out.add;

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/gemm.h"
 #include "kernels/shard_outer.h"
 #include "worker/engine/engine.h"
 #include "worker/engine/team.h"
@@ -16,9 +17,10 @@ namespace lockstep::engine {
 
 // What one pass over the graph is about.
 struct Pass {
-  const float* weights = nullptr;  // flat
-  bool training = false;           // dropout on, batch statistics
-  int64_t rows = 0;                // forward computes rows [0, rows); a row is one sample
+  const float* weights = nullptr;     // flat
+  const uint16_t* rounded = nullptr;  // the weights as kernels::cpu::RoundToBf16 leaves them, or null
+  bool training = false;              // dropout on, batch statistics
+  int64_t rows = 0;                   // forward computes rows [0, rows); a row is one sample
   int64_t step = 0;
   int64_t first_row = 0;  // row 0's place in the whole batch
   int batch_rows = 0;     // real rows of the whole batch, over all ranks
@@ -26,6 +28,12 @@ struct Pass {
       nullptr;                 // training: the local shards, their rows and nodes; see Positions
   float* node_sums = nullptr;  // backward: (nodes, gradient_size)
   int64_t gradient_size = 0;
+
+  // The weights from `offset` on are the product's b.
+  void TakeWeights(int64_t offset, kernels::GemmArguments* product) const {
+    product->b = weights + offset;
+    product->b_rounded = rounded == nullptr ? nullptr : rounded + offset;
+  }
 };
 
 // Where the gradient of one input goes.

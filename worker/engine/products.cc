@@ -29,7 +29,9 @@ void SharedGemm(const Member& member, kernels::GemmType type, const kernels::Gem
   mine.n = part.columns.end - part.columns.begin;
   if (mine.m == 0 || mine.n == 0) return;
   mine.a += part.rows.begin * whole.lda;
-  mine.b += part.columns.begin * (whole.b_transposed ? whole.ldb : 1);
+  const int64_t before = part.columns.begin * (whole.b_transposed ? whole.ldb : 1);
+  mine.b += before;
+  if (mine.b_rounded != nullptr) mine.b_rounded += before;
   mine.c += part.rows.begin * whole.ldc + part.columns.begin;
   kernels::cpu::Gemm(type, mine, scratch);
 }

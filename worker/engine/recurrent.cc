@@ -59,7 +59,7 @@ class RecurrentOp final : public Op {
     input.k = shape_.inputs;
     input.a = context_.input();
     input.lda = shape_.inputs;
-    input.b = pass.weights + weight_ih_;
+    pass.TakeWeights(weight_ih_, &input);
     input.ldb = shape_.inputs;
     input.b_transposed = true;
     input.c = gates_;
@@ -97,7 +97,7 @@ class RecurrentOp final : public Op {
     input.k = shape_.gates();
     input.a = gates_;
     input.lda = shape_.gates();
-    input.b = pass.weights + weight_ih_;
+    pass.TakeWeights(weight_ih_, &input);
     input.ldb = shape_.inputs;
     input.c = dx.data;
     input.ldc = shape_.inputs;
@@ -124,7 +124,7 @@ class RecurrentOp final : public Op {
       step.k = shape_.hidden;
       step.a = h_before + rows.begin * cell_.state_stride;
       step.lda = cell_.state_stride;
-      step.b = pass.weights + weight_hh_;
+      pass.TakeWeights(weight_hh_, &step);
       step.ldb = shape_.hidden;
       step.b_transposed = true;
       step.c = product + rows.begin * cell_.recurrent_stride;
@@ -159,7 +159,7 @@ class RecurrentOp final : public Op {
     step.k = shape_.gates();
     step.a = Gates(shape_.lstm() ? gates_ : second_, t) + rows.begin * cell_.gates_stride;
     step.lda = cell_.gates_stride;
-    step.b = pass.weights + weight_hh_;
+    pass.TakeWeights(weight_hh_, &step);
     step.ldb = shape_.hidden;
     step.c = from_next_ + rows.begin * shape_.hidden;
     step.ldc = shape_.hidden;

@@ -3,6 +3,7 @@
 
 #include "common/checkpoint/durable_file.h"
 #include "common/numerics/reduction_tree.h"
+#include "worker/engine/rounded_weights.h"
 #include "worker/engine/zeroed_floats.h"
 #include "worker/trainer/step_engine.h"
 
@@ -53,16 +54,22 @@ class CpuStepEngine final : public StepEngine {
   }
   absl::Status Form(engine::ExecutorOptions options) override {
     executor_.reset();
+    optimizer_->KeepRounded(nullptr);
+    rounded_ = {};
     options.team = team_;
     if (team_ != nullptr) team_->SetAlone(StepFlops(*model_, options) < kFlopsWorthATeam);
+    rounded_ = engine::RoundedWeights(model_->flat_size(), options.precision, team_);
+    options.rounded_weights = rounded_.data();
     ASSIGN_OR_RETURN(executor_, engine::MakeExecutor(model_, spec_, options));
+    optimizer_->KeepRounded(rounded_.data());
     return absl::OkStatus();
   }
-  int64_t bytes() const override { return executor_->bytes(); }
+  int64_t bytes() const override { return executor_->bytes() + rounded_.bytes(); }
   absl::StatusOr<int64_t> HostBytes(const engine::ExecutorOptions& options) const override {
     engine::ExecutorOptions complete = options;
     complete.team = team_;
-    return engine::ExecutorBytes(*model_, complete);
+    ASSIGN_OR_RETURN(const int64_t bytes, engine::ExecutorBytes(*model_, complete));
+    return bytes + engine::RoundedWeights::Bytes(model_->flat_size(), options.precision);
   }
   absl::StatusOr<engine::Precision> PrecisionOf(v1::Precision wanted) const override {
     return engine::PrecisionOf(wanted);
@@ -75,6 +82,7 @@ class CpuStepEngine final : public StepEngine {
   void SetRows(int local_shard, int rows) override { executor_->SetRows(local_shard, rows); }
 
   absl::Status Gradient(int64_t step, int batch_rows) override {
+    rounded_.Follow(weights_.data());
     executor_->Gradient(weights_.data(), step, batch_rows, node_sums_.data());
     return absl::OkStatus();
   }
@@ -109,7 +117,11 @@ class CpuStepEngine final : public StepEngine {
   }
 
   absl::Status Fetch() override { return absl::OkStatus(); }
-  absl::Status Store() override { return absl::OkStatus(); }
+  absl::Status Store() override {
+    rounded_.Forget();
+    return absl::OkStatus();
+  }
+  void HostIsBehind() override { rounded_.Forget(); }
   absl::StatusOr<uint64_t> Hash(std::span<const std::span<float>> stretches) override {
     uint64_t hash = 0;
     for (const std::span<float> each : stretches) {
@@ -127,6 +139,7 @@ class CpuStepEngine final : public StepEngine {
   engine::Team* const team_;
   const std::unique_ptr<engine::Optimizer> optimizer_;
   engine::ZeroedFloats own_[3], node_sums_;
+  engine::RoundedWeights rounded_;
   std::unique_ptr<engine::Executor> executor_;
 };
 

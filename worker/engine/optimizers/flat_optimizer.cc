@@ -5,6 +5,7 @@
 #include <numeric>
 #include <utility>
 
+#include "kernels/gemm.h"
 #include "kernels/lerp.h"
 #include "kernels/update.h"
 
@@ -15,6 +16,8 @@ namespace {
 constexpr int64_t kPiece = 65536;
 // Below this, waking the team takes longer than the update.
 constexpr int64_t kWorthSharing = 32768;
+// From here on the weights, their gradient and the state do not stay in a second-level cache for a step.
+constexpr int64_t kBeyondCaches = 1 << 20;
 
 Treatment TreatmentOf(const Parameter& parameter, const ParameterSettings& settings, double weight_decay,
                       bool matrices, double matrix_decay) {
@@ -77,6 +80,7 @@ FlatOptimizer::FlatOptimizer(const v1::TrainSpec& spec, const Model& model, Layo
       team_(team != nullptr ? team : &alone_),
       alone_(1),
       small_(model.flat_size() < kWorthSharing),
+      large_(model.flat_size() >= kBeyondCaches),
       l1_(static_cast<float>(spec.l1())),
       l2_(static_cast<float>(spec.l2())),
       norm_(spec.gradient_clip().norm()),
@@ -91,6 +95,11 @@ double FlatOptimizer::Regularized(const Piece& piece, float* gradient, const flo
                                weights + piece.offset, gradient + piece.offset);
   // A statistic is no gradient, but it must be finite as well.
   return piece.treatment.kind == Treatment::kStatistic && std::isfinite(squares) ? 0.0 : squares;
+}
+
+void FlatOptimizer::Round(const Piece& piece, const float* weights) const {
+  if (rounded_ == nullptr || piece.treatment.kind == Treatment::kFrozen) return;
+  kernels::cpu::RoundToBf16(piece.size, weights + piece.offset, rounded_ + piece.offset, large_);
 }
 
 float FlatOptimizer::Apply(float* gradient, float* weights, int64_t step, double learning_rate) {
@@ -118,10 +127,14 @@ float FlatOptimizer::Apply(float* gradient, float* weights, int64_t step, double
       } else if (piece.treatment.kind != Treatment::kFrozen) {
         Update(clip, piece, g, w);
       }
+      if (!has_finish()) Round(piece, weights);
     }
     if (!has_finish()) return;
     member.Barrier();
     Finish(member, gradient, weights);
+    if (rounded_ == nullptr) return;
+    member.Barrier();
+    for (int64_t p = share.begin; p < share.end; ++p) Round(layout_.pieces[p], weights);
   };
   team->Run(work);
   return result_;

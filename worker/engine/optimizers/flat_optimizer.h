@@ -47,6 +47,7 @@ class FlatOptimizer : public Optimizer {
   FlatOptimizer(const v1::TrainSpec& spec, const Model& model, Layout layout, Team* team);
 
   float Apply(float* gradient, float* weights, int64_t step, double learning_rate) final;
+  void KeepRounded(uint16_t* rounded) final { rounded_ = rounded; }
 
  protected:
   // The step's scalars, on the calling thread.
@@ -62,13 +63,16 @@ class FlatOptimizer : public Optimizer {
 
  private:
   double Regularized(const Piece& piece, float* gradient, const float* weights) const;
+  void Round(const Piece& piece, const float* weights) const;
 
   Team alone_;
   bool small_;  // too small to be worth waking others
+  bool large_;  // more than any cache keeps until the next step
   const float l1_, l2_;
   const double norm_;            // 0: none
   const float limit_;            // 0: none
   std::vector<double> squares_;  // of each piece
+  uint16_t* rounded_ = nullptr;
   float result_ = 0;
 };
 

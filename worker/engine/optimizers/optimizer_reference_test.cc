@@ -6,7 +6,10 @@
 #include <cmath>
 #include <functional>
 
+#include "kernels/gemm.h"
+#include "kernels/test_support.h"
 #include "worker/engine/graph.h"
+#include "worker/engine/rounded_weights.h"
 
 namespace lockstep::engine {
 namespace {
@@ -75,6 +78,34 @@ TEST(MakeOptimizer, WeightsAreNotPyTorchsAfterThreeSteps) {
     }
     for (int i = 0; i < 6; ++i)
       EXPECT_NEAR(weights[i], c.expected[i], 2e-6 * (1 + std::abs(weights[i]))) << c.name;
+  }
+}
+
+TEST(MakeOptimizer, RoundedWeightsAreNotTheWeights) {
+  if (!kernels::cpu::HasBf16()) GTEST_SKIP() << "this processor has no AVX512_BF16";
+  for (const Case& c : Cases()) {
+    GraphBuilder builder({1});
+    builder.AddParameter("weight", c.shape, true, {});
+    builder.AddParameter("frozen", {40}, true, {});
+    builder.AddParameter("other", {40}, false, {});
+    const auto model = std::move(builder).Build(builder.input(), v1::LOSS_CROSS_ENTROPY);
+    v1::TrainSpec spec;
+    c.set(spec.mutable_optimizer());
+    spec.add_freeze("frozen");
+    const auto optimizer = MakeOptimizer(spec, *model);
+    ASSERT_TRUE(optimizer.ok()) << optimizer.status();
+    const int64_t size = model->flat_size();
+    std::vector<float> weights = kernels::Random(size, -1, 1, 1), gradient = kernels::Random(size, -1, 1, 2);
+    const std::vector<float> before = weights;
+    RoundedWeights rounded(size, Precision::kBf16, nullptr);
+    if (rounded.data() == nullptr) GTEST_SKIP() << "products do not read rounded weights on this processor";
+    rounded.Follow(weights.data());
+    (*optimizer)->KeepRounded(rounded.data());
+    (*optimizer)->Apply(gradient.data(), weights.data(), 1, 0.1);
+    EXPECT_NE(weights, before) << c.name;
+    std::vector<uint16_t> expected(size);
+    kernels::cpu::RoundToBf16(size, weights.data(), expected.data(), false);
+    EXPECT_EQ(std::vector<uint16_t>(rounded.data(), rounded.data() + size), expected) << c.name;
   }
 }
 
