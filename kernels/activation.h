@@ -27,6 +27,10 @@ inline bool SavesInput(Activation f) { return f == Activation::kGelu || f == Act
 namespace cpu {
 // `x` is overwritten with z. y may be x when !SavesInput(f). A null bias is 0.
 void BiasActivationForward(Activation f, int64_t rows, int64_t width, const float* bias, float* x, float* y);
+// The same, but `x` is overwritten with f'(z), which costs little while f(z) is made; for SavesInput(f).
+void BiasActivationSlopes(Activation f, int64_t rows, int64_t width, const float* bias, float* x, float* y);
+// Backward from those: the bits of ActivationBackward. dx may be dy.
+void SlopesBackward(int64_t count, const float* slopes, const float* dy, float* dx);
 // dx may be dy.
 void ActivationBackward(Activation f, int64_t count, const float* saved, const float* dy, float* dx);
 }  // namespace cpu

@@ -69,6 +69,23 @@ TEST_P(ActivationTest, BackwardDiffersFromFiniteDifference) {
   }
 }
 
+TEST_P(ActivationTest, SlopesGiveOtherBits) {
+  if (!SavesInput(GetParam())) GTEST_SKIP() << "its slope is made from its value";
+  for (const bool biased : {false, true}) {
+    const int rows = 5, width = 37, count = rows * width;
+    const std::vector<float> x = Random(count, -20, 20, 5), bias = Random(width, -1, 1, 6),
+                             dy = Random(count, -1, 1, 7);
+    const float* b = biased ? bias.data() : nullptr;
+    std::vector<float> z = x, y(count), expected = dy, slopes = x, y_beside(count), dx = dy;
+    cpu::BiasActivationForward(GetParam(), rows, width, b, z.data(), y.data());
+    cpu::ActivationBackward(GetParam(), count, z.data(), expected.data(), expected.data());
+    cpu::BiasActivationSlopes(GetParam(), rows, width, b, slopes.data(), y_beside.data());
+    cpu::SlopesBackward(count, slopes.data(), dx.data(), dx.data());
+    EXPECT_EQ(y_beside, y);
+    EXPECT_EQ(dx, expected);
+  }
+}
+
 TEST_P(ActivationTest, NanIsSwallowed) {
   float x = std::numeric_limits<float>::quiet_NaN(), y = 0;
   const float bias = 0;

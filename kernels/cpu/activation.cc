@@ -29,18 +29,17 @@ struct Logistic {
 struct Gelu {
   static float Gate(float z) { return Sigmoid(2.0f * kRootTwoOverPi * (z + kCubic * z * z * z)); }
   static float Value(float z) { return z * Gate(z); }
-  static float Slope(float z) {
-    const float s = Gate(z);
+  static float Slope(float z) { return Slope(z, Gate(z)); }
+  static float Slope(float z, float s) {
     return s + z * (s * (1.0f - s)) * (2.0f * kRootTwoOverPi * (1.0f + 3.0f * kCubic * z * z));
   }
 };
 
 struct Silu {
-  static float Value(float z) { return z * Sigmoid(z); }
-  static float Slope(float z) {
-    const float s = Sigmoid(z);
-    return s + z * s * (1.0f - s);
-  }
+  static float Gate(float z) { return Sigmoid(z); }
+  static float Value(float z) { return z * Gate(z); }
+  static float Slope(float z) { return Slope(z, Gate(z)); }
+  static float Slope(float z, float s) { return s + z * s * (1.0f - s); }
 };
 
 template <class F, bool kBias>
@@ -75,6 +74,20 @@ void ForwardAny(int64_t rows, int64_t width, const float* bias, float* x, float*
 }
 
 template <class F>
+void ForwardSlopes(int64_t rows, int64_t width, const float* bias, float* x, float* y) {
+  for (int64_t r = 0; r < rows; ++r) {
+    float* z = x + r * width;
+    float* out = y + r * width;
+    for (int64_t c = 0; c < width; ++c) {
+      const float value = bias != nullptr ? z[c] + bias[c] : z[c];
+      const float gate = F::Gate(value);
+      out[c] = value * gate;
+      z[c] = F::Slope(value, gate);
+    }
+  }
+}
+
+template <class F>
 void Backward(int64_t count, const float* saved, const float* dy, float* dx) {
   for (int64_t i = 0; i < count; ++i) dx[i] = dy[i] * F::Slope(saved[i]);
 }
@@ -96,6 +109,15 @@ void BiasActivationForward(Activation f, int64_t rows, int64_t width, const floa
     case Activation::kSilu:
       return ForwardAny<Silu>(rows, width, bias, x, y);
   }
+}
+
+void BiasActivationSlopes(Activation f, int64_t rows, int64_t width, const float* bias, float* x, float* y) {
+  f == Activation::kGelu ? ForwardSlopes<Gelu>(rows, width, bias, x, y)
+                         : ForwardSlopes<Silu>(rows, width, bias, x, y);
+}
+
+void SlopesBackward(int64_t count, const float* slopes, const float* dy, float* dx) {
+  for (int64_t i = 0; i < count; ++i) dx[i] = dy[i] * slopes[i];
 }
 
 void ActivationBackward(Activation f, int64_t count, const float* saved, const float* dy, float* dx) {

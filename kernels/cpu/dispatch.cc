@@ -6,6 +6,12 @@ namespace lockstep::kernels::cpu {
 void BiasActivationForward(Activation f, int64_t rows, int64_t width, const float* bias, float* x, float* y) {
   LOCKSTEP_PICK(BiasActivationForward)(f, rows, width, bias, x, y);
 }
+void BiasActivationSlopes(Activation f, int64_t rows, int64_t width, const float* bias, float* x, float* y) {
+  LOCKSTEP_PICK(BiasActivationSlopes)(f, rows, width, bias, x, y);
+}
+void SlopesBackward(int64_t count, const float* slopes, const float* dy, float* dx) {
+  LOCKSTEP_PICK(SlopesBackward)(count, slopes, dy, dx);
+}
 void ActivationBackward(Activation f, int64_t count, const float* saved, const float* dy, float* dx) {
   LOCKSTEP_PICK(ActivationBackward)(f, count, saved, dy, dx);
 }

@@ -28,6 +28,8 @@
 #define LOCKSTEP_VARIANTS(isa) \
   namespace isa { \
   decltype(cpu::BiasActivationForward) BiasActivationForward; \
+  decltype(cpu::BiasActivationSlopes) BiasActivationSlopes; \
+  decltype(cpu::SlopesBackward) SlopesBackward; \
   decltype(cpu::ActivationBackward) ActivationBackward; \
   decltype(cpu::DropoutForward) DropoutForward; \
   decltype(cpu::DropoutBackward) DropoutBackward; \

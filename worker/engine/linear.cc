@@ -39,10 +39,12 @@ class LinearOp final : public Op {
     const int64_t count = part.columns.end - part.columns.begin;
     const bool whole = count == shape_.outputs;
     const int64_t calls = whole ? 1 : part.rows.end - part.rows.begin;
+    const auto activate = pass.training && shape_.has_product() ? kernels::cpu::BiasActivationSlopes
+                                                                : kernels::cpu::BiasActivationForward;
     for (int64_t r = 0; r < calls; ++r) {
       const int64_t at = (part.rows.begin + r) * shape_.outputs + part.columns.begin;
-      kernels::cpu::BiasActivationForward(shape_.activation, whole ? part.rows.end - part.rows.begin : 1,
-                                          count, bias, product_ + at, context_.output + at);
+      activate(shape_.activation, whole ? part.rows.end - part.rows.begin : 1, count, bias, product_ + at,
+               context_.output + at);
     }
   }
 
@@ -51,9 +53,13 @@ class LinearOp final : public Op {
     const int64_t rows = pass.rows * shape_.positions;
     if (shape_.activation != Activation::kIdentity) {
       const Range share = member.Share(rows * shape_.outputs, 16);
-      const float* saved = shape_.has_product() ? product_ : context_.output;
-      kernels::cpu::ActivationBackward(shape_.activation, share.end - share.begin, saved + share.begin,
-                                       gradient + share.begin, gradient + share.begin);
+      float* const own = gradient + share.begin;
+      if (shape_.has_product()) {
+        kernels::cpu::SlopesBackward(share.end - share.begin, product_ + share.begin, own, own);
+      } else {
+        kernels::cpu::ActivationBackward(shape_.activation, share.end - share.begin,
+                                         context_.output + share.begin, own, own);
+      }
       member.Barrier();
     }
     const kernels::ShardTree tree = Positions(*pass.tree, shape_.positions);
@@ -117,7 +123,7 @@ class LinearOp final : public Op {
   const OpContext context_;
   const kernels::GemmType type_;
   const int64_t weight_, bias_;  // offsets in the flat buffer; no bias: -1
-  float* const product_;         // (rows, outputs): before the activation
+  float* const product_;  // (rows, outputs): before the activation; between training's passes its slopes
   const int64_t scratch_stride_;
 };
 
