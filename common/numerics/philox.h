@@ -22,8 +22,9 @@ enum class RandomPurpose : uint32_t {
   kOrder = 4,
   kData = 5,
   kTest = 6,
-  kCut = 7,      // where a language model's text is cut into samples
-  kSampling = 8  // which token a model generates
+  kCut = 7,       // where a language model's text is cut into samples
+  kSampling = 8,  // which token a model generates
+  kRounding = 9   // of weights to bfloat16
 };
 
 struct PhiloxBlock {

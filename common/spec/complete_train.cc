@@ -96,6 +96,11 @@ absl::Status CompleteTrain(v1::TrainSpec* train) {
   RETURN_IF_ERROR(NotNegative("train.l1", train->l1()));
   RETURN_IF_ERROR(NotNegative("train.l2", train->l2()));
   RETURN_IF_ERROR(Fraction("train.label_smoothing", train->label_smoothing()));
+  if (train->weight_rounding() == v1::ROUNDING_STOCHASTIC && train->precision() != v1::PRECISION_BF16 &&
+      train->precision() != v1::PRECISION_AUTO) {
+    return Invalid("train.weight_rounding",
+                   "stochastic is for train.precision bf16 or auto: in fp32 no weight is rounded");
+  }
   if (train->has_ema()) RETURN_IF_ERROR(InnerFraction("train.ema", train->ema()));
   if (train->has_gradient_clip()) RETURN_IF_ERROR(CheckClip(train->gradient_clip()));
   if (train->has_early_stopping()) RETURN_IF_ERROR(CompleteEarlyStopping(train->mutable_early_stopping()));

@@ -103,6 +103,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{{"train.schedule.plateau.metric=accuracy"}, "train.schedule.plateau.metric: expected one of"},
         Case{{"train.ema=1"}, "train.ema: expected a number between 0 and 1"},
         Case{{"train.label_smoothing=1"}, "train.label_smoothing: expected"},
+        Case{{"train.weight_rounding=stochastic"}, "train.weight_rounding: stochastic is for"},
         Case{{"train.evaluate_every_steps=0"}, "train.evaluate_every_steps: expected"},
         Case{{"train.groups=[{}]"}, "train.groups[0].pattern: missing"},
         Case{{"train.groups=[{pattern: a, learning_rate_factor: 0}]"},

@@ -74,6 +74,10 @@ void RoundToBf16(int64_t count, const float* in, uint16_t* out, bool past_caches
   bf16::RoundToBf16(count, in, out, past_caches);
 }
 bool ReadsRounded() { return HasAmx(); }
+void RoundStochastically(const Rounding& rounding, int64_t first, int64_t count, const float* in,
+                         uint16_t* out) {
+  LOCKSTEP_PICK(RoundStochastically)(rounding, first, count, in, out);
+}
 void ShardOuterProduct(GemmType type, const ShardTree& tree, const OuterProduct& product, float* scratch) {
   if (type == GemmType::kBf16) {
     // A shard fills tiles of 32 rows, or it does not: the same for all ranks and batches.

@@ -18,6 +18,7 @@
 #include "kernels/recurrent_cell.h"
 #include "kernels/rmsprop.h"
 #include "kernels/rope.h"
+#include "kernels/rounding.h"
 #include "kernels/shard_outer.h"
 #include "kernels/squared_error.h"
 #include "kernels/swiglu.h"
@@ -43,6 +44,7 @@
   decltype(cpu::LionUpdate) LionUpdate; \
   decltype(cpu::MuonMomentum) MuonMomentum; \
   decltype(cpu::Lerp) Lerp; \
+  decltype(cpu::RoundStochastically) RoundStochastically; \
   decltype(cpu::Combine) Combine; \
   decltype(cpu::Hinge) Hinge; \
   decltype(cpu::TreeAddInto) TreeAddInto; \

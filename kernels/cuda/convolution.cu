@@ -2,6 +2,7 @@
 #include "kernels/cuda/convolution.h"
 #include "kernels/cuda/product.h"
 #include "kernels/cuda/shard_product.h"
+#include "kernels/cuda/tensor_tile.h"
 
 namespace lockstep::kernels::cuda {
 namespace {
@@ -90,6 +91,11 @@ Patches PatchesOf(const ConvolutionShape& shape, const Sizes& sizes, bool backwa
   return patches;
 }
 
+auto TilesOf(GemmType type) {
+  return type == GemmType::kBf16 ? MultiplyTiles<TensorTile, Patches, Operand>
+                                 : MultiplyTiles<ProductTile, Patches, Operand>;
+}
+
 }  // namespace
 
 int64_t ConvolutionPackedSize(const ConvolutionShape& shape) {
@@ -105,22 +111,22 @@ Launched ConvolutionPack(const ConvolutionShape& shape, bool backward, const flo
   return Permute(backward ? back : forward, shape.groups, weights, false, packed, stream);
 }
 
-Launched ConvolutionForward(const ConvolutionShape& shape, int64_t rows, const float* x, const float* packed,
-                            float* y, Stream stream) {
+Launched ConvolutionForward(GemmType type, const ConvolutionShape& shape, int64_t rows, const float* x,
+                            const float* packed, float* y, Stream stream) {
   const Sizes sizes(shape);
   const int64_t columns = sizes.taps * sizes.inputs;
   for (int64_t g = 0; g < shape.groups; ++g) {
     Patches a = PatchesOf(shape, sizes, false, g, x);
     a.extent = rows * sizes.out_height * sizes.out_width;
     const Operand b = OperandOf(packed + g * sizes.outputs * columns, columns, sizes.outputs, true);
-    const Launched launched = MultiplyTiles("ConvolutionForward", a, b, columns, y + g * sizes.outputs,
+    const Launched launched = TilesOf(type)("ConvolutionForward", a, b, columns, y + g * sizes.outputs,
                                             shape.outputs, false, stream);
     if (!launched.ok()) return launched;
   }
   return {};
 }
 
-Launched ConvolutionInputGradient(const ConvolutionShape& shape, int64_t rows, const float* dy,
+Launched ConvolutionInputGradient(GemmType type, const ConvolutionShape& shape, int64_t rows, const float* dy,
                                   const float* packed, bool add, float* dx, Stream stream) {
   const Sizes sizes(shape);
   const int64_t columns = sizes.taps * sizes.outputs;
@@ -128,7 +134,7 @@ Launched ConvolutionInputGradient(const ConvolutionShape& shape, int64_t rows, c
     Patches a = PatchesOf(shape, sizes, true, g, dy);
     a.extent = rows * shape.height * shape.width;
     const Operand b = OperandOf(packed + g * columns * sizes.inputs, sizes.inputs, sizes.inputs, false);
-    const Launched launched = MultiplyTiles("ConvolutionInputGradient", a, b, columns, dx + g * sizes.inputs,
+    const Launched launched = TilesOf(type)("ConvolutionInputGradient", a, b, columns, dx + g * sizes.inputs,
                                             shape.channels, add, stream);
     if (!launched.ok()) return launched;
   }
@@ -142,9 +148,9 @@ int64_t ConvolutionWeightScratch(const ConvolutionShape& shape, int shards, int 
   return nodes * sizes.outputs * columns + ShardProductScratch(sizes.outputs, columns, shards);
 }
 
-Launched ConvolutionWeightGradient(const ConvolutionShape& shape, const DeviceTree& tree, const float* x,
-                                   const float* dy, float* dw, int64_t node_stride, float* scratch,
-                                   Stream stream) {
+Launched ConvolutionWeightGradient(GemmType type, const ConvolutionShape& shape, const DeviceTree& tree,
+                                   const float* x, const float* dy, float* dw, int64_t node_stride,
+                                   float* scratch, Stream stream) {
   const Sizes sizes(shape);
   const int64_t columns = sizes.taps * sizes.inputs, size = sizes.outputs * columns;
   DeviceTree pixels = tree;
@@ -155,8 +161,10 @@ Launched ConvolutionWeightGradient(const ConvolutionShape& shape, const DeviceTr
     Patches b = PatchesOf(shape, sizes, false, g, x);
     b.extent = columns;
     b.along_k = false;
-    Launched launched = SumShardProducts("ConvolutionWeightGradient", pixels, a, b, NoLeafRows(), scratch,
-                                         size, scratch + tree.nodes * size, stream);
+    const auto sum = type == GemmType::kBf16 ? SumShardProducts<TensorTile, Operand, Patches, NoLeafRows>
+                                             : SumShardProducts<ProductTile, Operand, Patches, NoLeafRows>;
+    Launched launched = sum("ConvolutionWeightGradient", pixels, a, b, NoLeafRows(), scratch, size,
+                            scratch + tree.nodes * size, stream);
     for (int node = 0; node < tree.nodes && launched.ok(); ++node) {
       launched = Permute(unpack, 1, scratch + node * size, false, dw + node * node_stride + g * size, stream);
     }

@@ -17,9 +17,9 @@ constexpr ConvolutionShape kShapes[] = {{5, 5, 3, 4, 3, 1, 1, 1}, {6, 4, 8, 5, 3
                                         {7, 7, 4, 6, 1, 1, 0, 1}, {5, 6, 4, 8, 3, 1, 1, 2},
                                         {4, 4, 3, 3, 3, 1, 0, 3}, {3, 3, 2, 70, 2, 2, 1, 1}};
 
-// The definition, in float64, over the real rows.
+// The definition, in float64, over the real rows; in bf16 of operands that are rounded already.
 struct Reference {
-  explicit Reference(const ConvolutionShape& shape)
+  Reference(const ConvolutionShape& shape, GemmType type)
       : s(shape),
         rows(static_cast<int64_t>(kRows.size()) * kPerShard),
         out_height(ConvolvedExtent(s.height, s.kernel, s.stride, s.padding)),
@@ -34,6 +34,11 @@ struct Reference {
         y(rows * out_size),
         dx(dx0.begin(), dx0.end()),
         dw(weights) {
+    if (type == GemmType::kBf16) {
+      for (std::vector<float>* operand : {&x, &w, &dy}) {
+        for (float& value : *operand) value = RoundedToBf16(value);
+      }
+    }
     for (int64_t n = 0; n < rows; ++n) AddImage(n);
   }
 
@@ -68,16 +73,21 @@ struct Reference {
 
 class CudaConvolution : public CudaTest {};
 
-TEST_F(CudaConvolution, ForwardOrInputGradientDiffersFromFloat64) {
+class CudaConvolutionOf : public CudaConvolution, public testing::WithParamInterface<GemmType> {};
+INSTANTIATE_TEST_SUITE_P(Types, CudaConvolutionOf, testing::Values(GemmType::kFp32, GemmType::kBf16),
+                         [](const auto& of) { return of.param == GemmType::kBf16 ? "bf16" : "fp32"; });
+
+TEST_P(CudaConvolutionOf, ForwardOrInputGradientDiffersFromFloat64) {
   for (const ConvolutionShape& s : kShapes) {
-    const Reference of(s);
+    const Reference of(s, GetParam());
     const auto out = InAnyOrder([&] {
       const OnDevice<float> x(of.x), w(of.w), dy(of.dy), packed(of.weights), y(of.y.size()), dx(of.dx0);
       EXPECT_LAUNCHED(cuda::ConvolutionPack(s, false, w.get(), packed.get(), nullptr));
-      EXPECT_LAUNCHED(cuda::ConvolutionForward(s, of.rows, x.get(), packed.get(), y.get(), nullptr));
-      EXPECT_LAUNCHED(cuda::ConvolutionPack(s, true, w.get(), packed.get(), nullptr));
       EXPECT_LAUNCHED(
-          cuda::ConvolutionInputGradient(s, of.rows, dy.get(), packed.get(), true, dx.get(), nullptr));
+          cuda::ConvolutionForward(GetParam(), s, of.rows, x.get(), packed.get(), y.get(), nullptr));
+      EXPECT_LAUNCHED(cuda::ConvolutionPack(s, true, w.get(), packed.get(), nullptr));
+      EXPECT_LAUNCHED(cuda::ConvolutionInputGradient(GetParam(), s, of.rows, dy.get(), packed.get(), true,
+                                                     dx.get(), nullptr));
       return Outputs{y.Fetch(), dx.Fetch()};
     });
     ExpectClose(out[0], of.y, 1e-5);
@@ -85,9 +95,9 @@ TEST_F(CudaConvolution, ForwardOrInputGradientDiffersFromFloat64) {
   }
 }
 
-TEST_F(CudaConvolution, WeightGradientDiffersFromFloat64OrDependsOnTheRanks) {
+TEST_P(CudaConvolutionOf, WeightGradientDiffersFromFloat64OrDependsOnTheRanks) {
   for (const ConvolutionShape& s : kShapes) {
-    Reference of(s);
+    Reference of(s, GetParam());
     for (int64_t n = 0; n < of.rows; ++n) {  // padding is not read
       if (n % kPerShard >= kRows[n / kPerShard]) of.x[n * of.in_size] = of.dy[n * of.out_size] = NAN;
     }
@@ -102,8 +112,8 @@ TEST_F(CudaConvolution, WeightGradientDiffersFromFloat64OrDependsOnTheRanks) {
                 dy(std::vector<float>(of.dy.begin() + first * of.out_size, of.dy.end())),
                 scratch(cuda::ConvolutionWeightScratch(s, local.shards(), local.nodes)),
                 dw(local.nodes * of.weights);
-            EXPECT_LAUNCHED(cuda::ConvolutionWeightGradient(s, tree.tree, x.get(), dy.get(), dw.get(),
-                                                            of.weights, scratch.get(), nullptr));
+            EXPECT_LAUNCHED(cuda::ConvolutionWeightGradient(GetParam(), s, tree.tree, x.get(), dy.get(),
+                                                            dw.get(), of.weights, scratch.get(), nullptr));
             const std::vector<float> result = dw.Fetch();
             std::copy(result.begin(), result.end(), out);
           });

@@ -1,5 +1,6 @@
 #include "kernels/cuda/flat_update.h"
 #include "kernels/cuda/reduce.h"
+#include "kernels/cuda/round_pack.h"
 #include "kernels/cuda/update_rules.h"
 
 namespace lockstep::kernels::cuda {
@@ -51,56 +52,70 @@ __global__ void FlatClipKernel(int count, const double* squares, FlatLimits limi
   *verdict = out;
 }
 
-// Statistics move towards the batch's; trained pieces are update(pack, index, step number, clip)'s.
+// Statistics move towards the batch's; trained pieces are update(pack, index, step number, clip)'s, which
+// returns the weights.
 template <class Update>
 __device__ void UpdatePiece(const FlatPieces& pieces, const FlatVerdict* verdict, const float* gradient,
-                            float* weights, const Update& update) {
+                            float* weights, const FlatRounded& rounded, const Update& update) {
   const FlatPiece piece = pieces.at[blockIdx.x];
   if (verdict->finite == 0 || piece.kind == FlatPiece::kFrozen) return;
   const Clip clip = verdict->clip;
   ForPiece(piece, [&](auto pack, int64_t at) {
-    if (piece.kind == FlatPiece::kTrained) return update(pack, at, piece.step, clip);
     if (piece.kind == FlatPiece::kMatrix) return;
-    const auto from = Load<pack.kFloats>(gradient + at);
-    auto to = Load<pack.kFloats>(weights + at);
-    for (int k = 0; k < pack.kFloats; ++k) to[k] += piece.share * (from[k] - to[k]);
-    Store(weights + at, to);
+    Pack<pack.kFloats> to;
+    if (piece.kind == FlatPiece::kTrained) {
+      to = update(pack, at, piece.step, clip);
+    } else {
+      const auto from = Load<pack.kFloats>(gradient + at);
+      to = Load<pack.kFloats>(weights + at);
+      for (int k = 0; k < pack.kFloats; ++k) to[k] += piece.share * (from[k] - to[k]);
+      Store(weights + at, to);
+    }
+    if (rounded.data != nullptr) StoreRounded(rounded.rounding, at, to, rounded.data);
   });
 }
 
 __global__ void FlatSgdKernel(FlatPieces pieces, FlatSteps<SgdStep> steps, const FlatVerdict* verdict,
-                              const float* gradient, float* momentum, float* weights) {
-  UpdatePiece(pieces, verdict, gradient, weights, [&](auto pack, int64_t at, int step, const Clip& clip) {
-    SgdPack<pack.kFloats>(steps.at[step], clip, gradient + at, momentum + at, weights + at);
-  });
+                              const float* gradient, float* momentum, float* weights, FlatRounded rounded) {
+  UpdatePiece(
+      pieces, verdict, gradient, weights, rounded, [&](auto pack, int64_t at, int step, const Clip& clip) {
+        return SgdPack<pack.kFloats>(steps.at[step], clip, gradient + at, momentum + at, weights + at);
+      });
 }
 
 __global__ void FlatAdamKernel(FlatPieces pieces, FlatSteps<AdamStep> steps, const FlatVerdict* verdict,
-                               const float* gradient, float* m, float* v, float* weights) {
-  UpdatePiece(pieces, verdict, gradient, weights, [&](auto pack, int64_t at, int step, const Clip& clip) {
-    AdamPack<pack.kFloats>(steps.at[step], clip, gradient + at, m + at, v + at, weights + at);
-  });
+                               const float* gradient, float* m, float* v, float* weights,
+                               FlatRounded rounded) {
+  UpdatePiece(
+      pieces, verdict, gradient, weights, rounded, [&](auto pack, int64_t at, int step, const Clip& clip) {
+        return AdamPack<pack.kFloats>(steps.at[step], clip, gradient + at, m + at, v + at, weights + at);
+      });
 }
 
 __global__ void FlatLionKernel(FlatPieces pieces, FlatSteps<LionStep> steps, const FlatVerdict* verdict,
-                               const float* gradient, float* m, float* weights) {
-  UpdatePiece(pieces, verdict, gradient, weights, [&](auto pack, int64_t at, int step, const Clip& clip) {
-    LionPack<pack.kFloats>(steps.at[step], clip, gradient + at, m + at, weights + at);
-  });
+                               const float* gradient, float* m, float* weights, FlatRounded rounded) {
+  UpdatePiece(pieces, verdict, gradient, weights, rounded,
+              [&](auto pack, int64_t at, int step, const Clip& clip) {
+                return LionPack<pack.kFloats>(steps.at[step], clip, gradient + at, m + at, weights + at);
+              });
 }
 
 __global__ void FlatAdagradKernel(FlatPieces pieces, FlatSteps<AdagradStep> steps, const FlatVerdict* verdict,
-                                  const float* gradient, float* sums, float* weights) {
-  UpdatePiece(pieces, verdict, gradient, weights, [&](auto pack, int64_t at, int step, const Clip& clip) {
-    AdagradPack<pack.kFloats>(steps.at[step], clip, gradient + at, sums + at, weights + at);
-  });
+                                  const float* gradient, float* sums, float* weights, FlatRounded rounded) {
+  UpdatePiece(
+      pieces, verdict, gradient, weights, rounded, [&](auto pack, int64_t at, int step, const Clip& clip) {
+        return AdagradPack<pack.kFloats>(steps.at[step], clip, gradient + at, sums + at, weights + at);
+      });
 }
 
 __global__ void FlatRmsPropKernel(FlatPieces pieces, FlatSteps<RmsPropStep> steps, const FlatVerdict* verdict,
-                                  const float* gradient, float* squares, float* buffer, float* weights) {
-  UpdatePiece(pieces, verdict, gradient, weights, [&](auto pack, int64_t at, int step, const Clip& clip) {
-    RmsPropPack<pack.kFloats>(steps.at[step], clip, gradient + at, squares + at, buffer + at, weights + at);
-  });
+                                  const float* gradient, float* squares, float* buffer, float* weights,
+                                  FlatRounded rounded) {
+  UpdatePiece(pieces, verdict, gradient, weights, rounded,
+              [&](auto pack, int64_t at, int step, const Clip& clip) {
+                return RmsPropPack<pack.kFloats>(steps.at[step], clip, gradient + at, squares + at,
+                                                 buffer + at, weights + at);
+              });
 }
 
 __global__ void FlatMuonKernel(FlatPieces pieces, float momentum, const FlatVerdict* verdict, float* gradient,
@@ -113,14 +128,23 @@ __global__ void FlatMuonKernel(FlatPieces pieces, float momentum, const FlatVerd
   });
 }
 
-__global__ void FlatMoveKernel(int64_t count, bool four, float step, const float* direction, float keep,
-                               const FlatVerdict* verdict, float* weights) {
+__global__ void FlatMoveKernel(int64_t first, int64_t count, bool four, float step, const float* direction,
+                               float keep, const FlatVerdict* verdict, float* weights, FlatRounded rounded) {
   if (verdict->finite == 0) return;
   ForPacks(count, four, [=](auto pack, int64_t at) {
     const auto by = Load<pack.kFloats>(direction + at);
     auto w = Load<pack.kFloats>(weights + at);
     for (int k = 0; k < pack.kFloats; ++k) w[k] = step * by[k] + keep * w[k];
     Store(weights + at, w);
+    if (rounded.data != nullptr) StoreRounded(rounded.rounding, first + at, w, rounded.data);
+  });
+}
+
+__global__ void FlatRoundKernel(FlatPieces pieces, const float* weights, FlatRounded rounded) {
+  const FlatPiece piece = pieces.at[blockIdx.x];
+  const Rounding rounding = piece.kind == FlatPiece::kFrozen ? Rounding() : rounded.rounding;
+  ForPiece(piece, [&](auto pack, int64_t at) {
+    StoreRounded(rounding, at, Load<pack.kFloats>(weights + at), rounded.data);
   });
 }
 
@@ -153,40 +177,43 @@ Launched FlatClip(const FlatPieces& pieces, const double* squares, const FlatLim
 }
 
 Launched FlatSgd(const FlatPieces& pieces, const FlatSteps<SgdStep>& steps, const FlatVerdict* verdict,
-                 const float* gradient, float* momentum, float* weights, Stream stream) {
+                 const float* gradient, float* momentum, float* weights, const FlatRounded& rounded,
+                 Stream stream) {
   if (pieces.count == 0) return {};
   return Launch<FlatSgdKernel>(EachPiece("FlatSgd", pieces, stream), pieces, steps, verdict, gradient,
-                               momentum, weights);
+                               momentum, weights, rounded);
 }
 
 Launched FlatAdam(const FlatPieces& pieces, const FlatSteps<AdamStep>& steps, const FlatVerdict* verdict,
-                  const float* gradient, float* m, float* v, float* weights, Stream stream) {
+                  const float* gradient, float* m, float* v, float* weights, const FlatRounded& rounded,
+                  Stream stream) {
   if (pieces.count == 0) return {};
   return Launch<FlatAdamKernel>(EachPiece("FlatAdam", pieces, stream), pieces, steps, verdict, gradient, m, v,
-                                weights);
+                                weights, rounded);
 }
 
 Launched FlatLion(const FlatPieces& pieces, const FlatSteps<LionStep>& steps, const FlatVerdict* verdict,
-                  const float* gradient, float* m, float* weights, Stream stream) {
+                  const float* gradient, float* m, float* weights, const FlatRounded& rounded,
+                  Stream stream) {
   if (pieces.count == 0) return {};
   return Launch<FlatLionKernel>(EachPiece("FlatLion", pieces, stream), pieces, steps, verdict, gradient, m,
-                                weights);
+                                weights, rounded);
 }
 
 Launched FlatAdagrad(const FlatPieces& pieces, const FlatSteps<AdagradStep>& steps,
                      const FlatVerdict* verdict, const float* gradient, float* sums, float* weights,
-                     Stream stream) {
+                     const FlatRounded& rounded, Stream stream) {
   if (pieces.count == 0) return {};
   return Launch<FlatAdagradKernel>(EachPiece("FlatAdagrad", pieces, stream), pieces, steps, verdict, gradient,
-                                   sums, weights);
+                                   sums, weights, rounded);
 }
 
 Launched FlatRmsProp(const FlatPieces& pieces, const FlatSteps<RmsPropStep>& steps,
                      const FlatVerdict* verdict, const float* gradient, float* squares, float* buffer,
-                     float* weights, Stream stream) {
+                     float* weights, const FlatRounded& rounded, Stream stream) {
   if (pieces.count == 0) return {};
   return Launch<FlatRmsPropKernel>(EachPiece("FlatRmsProp", pieces, stream), pieces, steps, verdict, gradient,
-                                   squares, buffer, weights);
+                                   squares, buffer, weights, rounded);
 }
 
 Launched FlatMuon(const FlatPieces& pieces, float momentum, const FlatVerdict* verdict, float* gradient,
@@ -196,11 +223,18 @@ Launched FlatMuon(const FlatPieces& pieces, float momentum, const FlatVerdict* v
                                 buffer);
 }
 
-Launched FlatMove(int64_t count, float step, const float* direction, float keep, const FlatVerdict* verdict,
-                  float* weights, Stream stream) {
+Launched FlatMove(int64_t first, int64_t count, float step, const float* direction, float keep,
+                  const FlatVerdict* verdict, float* weights, const FlatRounded& rounded, Stream stream) {
   if (count == 0) return {};
-  return Launch<FlatMoveKernel>({"FlatMove", PackBlocks(count), kThreads, stream}, count,
-                                FourAtATime(direction, weights), step, direction, keep, verdict, weights);
+  return Launch<FlatMoveKernel>({"FlatMove", PackBlocks(count), kThreads, stream}, first, count,
+                                first % 4 == 0 && FourAtATime(direction, weights), step, direction, keep,
+                                verdict, weights, rounded);
+}
+
+Launched FlatRound(const FlatPieces& pieces, const float* weights, const FlatRounded& rounded,
+                   Stream stream) {
+  if (pieces.count == 0) return {};
+  return Launch<FlatRoundKernel>(EachPiece("FlatRound", pieces, stream), pieces, weights, rounded);
 }
 
 Launched FlatNormalise(int64_t count, const double* squares, double least, float* x, Stream stream) {

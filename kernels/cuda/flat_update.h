@@ -18,6 +18,7 @@
 #include "kernels/cuda/stream.h"
 #include "kernels/lion.h"
 #include "kernels/rmsprop.h"
+#include "kernels/rounding.h"
 #include "kernels/update.h"
 
 namespace lockstep::kernels::cuda {
@@ -46,6 +47,13 @@ struct FlatSteps {
   Step at[kFlatTreatments];
 };
 
+// Where each update leaves what it changed of the weights, rounded to bfloat16 (kernels/rounding.h): (as many
+// as weights), or null. What is frozen is rounded to the nearest, and by FlatRound alone.
+struct FlatRounded {
+  uint16_t* data = nullptr;
+  Rounding rounding;
+};
+
 struct FlatLimits {
   double norm = 0;  // 0: none
   float value = 0;  // 0: none
@@ -63,25 +71,29 @@ Launched FlatClip(const FlatPieces& pieces, const double* squares, const FlatLim
                   FlatVerdict* verdict, Stream stream);
 // `momentum` may be null when no step has one.
 Launched FlatSgd(const FlatPieces& pieces, const FlatSteps<SgdStep>& steps, const FlatVerdict* verdict,
-                 const float* gradient, float* momentum, float* weights, Stream stream);
+                 const float* gradient, float* momentum, float* weights, const FlatRounded& rounded,
+                 Stream stream);
 Launched FlatAdam(const FlatPieces& pieces, const FlatSteps<AdamStep>& steps, const FlatVerdict* verdict,
-                  const float* gradient, float* m, float* v, float* weights, Stream stream);
+                  const float* gradient, float* m, float* v, float* weights, const FlatRounded& rounded,
+                  Stream stream);
 Launched FlatLion(const FlatPieces& pieces, const FlatSteps<LionStep>& steps, const FlatVerdict* verdict,
-                  const float* gradient, float* m, float* weights, Stream stream);
+                  const float* gradient, float* m, float* weights, const FlatRounded& rounded, Stream stream);
 Launched FlatAdagrad(const FlatPieces& pieces, const FlatSteps<AdagradStep>& steps,
                      const FlatVerdict* verdict, const float* gradient, float* sums, float* weights,
-                     Stream stream);
+                     const FlatRounded& rounded, Stream stream);
 // kernels/muon.h of matrices alone: the direction takes the gradient's place.
 Launched FlatMuon(const FlatPieces& pieces, float momentum, const FlatVerdict* verdict, float* gradient,
                   float* buffer, Stream stream);
-// w = keep * w + step * direction for `count` floats of a matrix.
-Launched FlatMove(int64_t count, float step, const float* direction, float keep, const FlatVerdict* verdict,
-                  float* weights, Stream stream);
+// w = keep * w + step * direction for `count` floats of a matrix, which begins at place `first`.
+Launched FlatMove(int64_t first, int64_t count, float step, const float* direction, float keep,
+                  const FlatVerdict* verdict, float* weights, const FlatRounded& rounded, Stream stream);
+// All weights into rounded.data.
+Launched FlatRound(const FlatPieces& pieces, const float* weights, const FlatRounded& rounded, Stream stream);
 // x *= 1 / max(sqrt(squares), least)
 Launched FlatNormalise(int64_t count, const double* squares, double least, float* x, Stream stream);
 // `buffer` may be null when no step has a momentum.
 Launched FlatRmsProp(const FlatPieces& pieces, const FlatSteps<RmsPropStep>& steps,
                      const FlatVerdict* verdict, const float* gradient, float* squares, float* buffer,
-                     float* weights, Stream stream);
+                     float* weights, const FlatRounded& rounded, Stream stream);
 
 }  // namespace lockstep::kernels::cuda

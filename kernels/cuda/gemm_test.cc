@@ -1,5 +1,6 @@
 #include "kernels/cuda/gemm.h"
 
+#include <bit>
 #include <cmath>
 
 #include "kernels/cuda/device_for_test.h"
@@ -29,11 +30,11 @@ struct Operands {
   double B(int64_t k, int64_t j) const {
     return product.b_transposed ? b[j * product.ldb + k] : b[k * product.ldb + j];
   }
-  std::vector<float> Run() const {
+  std::vector<float> Run(GemmType type = GemmType::kFp32) const {
     const OnDevice<float> left(a), right(b), out(c);
     GemmArguments on_device = product;
     on_device.a = left.get(), on_device.b = right.get(), on_device.c = out.get();
-    EXPECT_LAUNCHED(cuda::Gemm(on_device, nullptr));
+    EXPECT_LAUNCHED(cuda::Gemm(type, on_device, nullptr));
     return out.Fetch();
   }
   std::vector<float> OnProcessor() const {
@@ -92,12 +93,64 @@ TEST_F(CudaGemm, RowDependsOnTheRowsBesideIt) {
   }
 }
 
+TEST_F(CudaGemm, Bf16DiffersFromFloat64OfRoundedOperandsOrWritesBesideTheResult) {
+  for (const Shape& s : kShapes) {
+    for (const bool transposed : {false, true}) {
+      for (const bool add : {false, true}) {
+        const Operands o(s, transposed, add);
+        const auto out = InAnyOrder([&] { return Outputs{o.Run(GemmType::kBf16)}; });
+        std::vector<double> expected(o.c.begin(), o.c.end());
+        for (int64_t i = 0; i < s.m; ++i) {
+          for (int64_t j = 0; j < s.n; ++j) {
+            double& sum = expected[i * o.product.ldc + j];
+            if (!add) sum = 0;
+            for (int64_t k = 0; k < s.k; ++k) {
+              sum += double{RoundedToBf16(static_cast<float>(o.A(i, k)))} *
+                     RoundedToBf16(static_cast<float>(o.B(k, j)));
+            }
+          }
+        }
+        ExpectClose(out[0], expected, 1e-5);
+      }
+    }
+  }
+}
+
+TEST_F(CudaGemm, RowInBf16DependsOnTheTilesOrTheRowsBesideIt) {
+  const Operands whole({1540, 1030, 19, 0}, true, false);  // large tiles
+  const std::vector<float> all = whole.Run(GemmType::kBf16);
+  for (const int64_t rows : {1, 17, 70}) {
+    Operands few = whole;
+    few.product.m = rows;
+    const std::vector<float> out = few.Run(GemmType::kBf16);
+    EXPECT_TRUE(std::equal(out.begin(), out.begin() + rows * 1030, all.begin())) << rows << " rows";
+  }
+}
+
+TEST_F(CudaGemm, ProductWithARoundedOperandDiffersFromTheOneThatRoundsIt) {
+  for (const Shape& s : kShapes) {
+    for (const bool transposed : {false, true}) {
+      const Operands o(s, transposed, true);
+      std::vector<uint16_t> rounded;
+      for (const float value : o.b) {
+        rounded.push_back(static_cast<uint16_t>(std::bit_cast<uint32_t>(RoundedToBf16(value)) >> 16));
+      }
+      const OnDevice<float> left(o.a), out(o.c);
+      const OnDevice<uint16_t> right(rounded);
+      GemmArguments product = o.product;
+      product.a = left.get(), product.b_rounded = right.get(), product.c = out.get();
+      EXPECT_LAUNCHED(cuda::Gemm(GemmType::kBf16, product, nullptr));
+      EXPECT_EQ(out.Fetch(), o.Run(GemmType::kBf16)) << s.m << "x" << s.n << "x" << s.k;
+    }
+  }
+}
+
 // +0 at a slice's end would make +0 of a sum of -0.
 TEST_F(CudaGemm, SumOfMinusZeroLosesItsSign) {
   const std::vector<float> minus(1, -0.0f), one(1, 1.0f);
   const OnDevice<float> a(minus), b(one), c(minus);
   GemmArguments product{1, 1, 1, a.get(), 1, b.get(), 1, false, c.get(), 1, true};
-  EXPECT_LAUNCHED(cuda::Gemm(product, nullptr));
+  EXPECT_LAUNCHED(cuda::Gemm(GemmType::kFp32, product, nullptr));
   EXPECT_TRUE(std::signbit(c.Fetch()[0]));
 }
 

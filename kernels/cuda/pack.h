@@ -35,12 +35,14 @@ template <int kCount>
 __device__ inline Pack<kCount> Load(const float* from, bool aligned) {
   if (aligned) return Load<kCount>(from);
   Pack<kCount> pack;
+#pragma unroll
   for (int k = 0; k < kCount; ++k) pack[k] = from[k];
   return pack;
 }
 template <int kCount>
 __device__ inline void Store(float* to, const Pack<kCount>& pack, bool aligned) {
   if (aligned) return Store(to, pack);
+#pragma unroll
   for (int k = 0; k < kCount; ++k) to[k] = pack[k];
 }
 

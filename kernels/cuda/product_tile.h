@@ -27,6 +27,7 @@ struct Operand {
     const int64_t left = along_k ? (line < extent ? end - k : 0) : (k < end ? extent - line : 0);
     if (left >= 4) return Load<4>(at, aligned);
     Pack<4> pack = {};
+#pragma unroll
     for (int i = 0; i < 4; ++i) {
       if (i < left) pack[i] = at[i];
     }
@@ -39,9 +40,10 @@ inline Operand OperandOf(const float* data, int64_t stride, int64_t extent, bool
 }
 
 // A and B are Operands, or what has extent, along_k and Four as they do.
-template <int kSide, class A, class B>
+template <int kSide_, class A, class B>
 class ProductTile {
  public:
+  static constexpr int kSide = kSide_;
   static constexpr int kDepth = 16;
   static constexpr int kAcross = 16;                            // threads in each direction
   static constexpr int kGroups = kSide / (4 * kAcross);         // squares of a thread, in each direction
@@ -188,12 +190,18 @@ class ProductTile {
 __device__ inline Pack<4> LoadSome(const float* from, int count, bool aligned) {
   if (count == 4) return Load<4>(from, aligned);
   Pack<4> pack = {};
-  for (int i = 0; i < count; ++i) pack[i] = from[i];
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {  // an index that is not constant would put the sums into memory
+    if (i < count) pack[i] = from[i];
+  }
   return pack;
 }
 __device__ inline void StoreSome(float* to, const Pack<4>& pack, int count, bool aligned) {
   if (count == 4) return Store(to, pack, aligned);
-  for (int i = 0; i < count; ++i) to[i] = pack[i];
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    if (i < count) to[i] = pack[i];
+  }
 }
 
 inline constexpr int kSmallTile = 64, kLargeTile = 128;

@@ -76,6 +76,7 @@ absl::StatusOr<DeviceProperties> PropertiesOf(int device) {
   properties.uuid = UuidText(of.uuid);
   properties.major = of.major, properties.minor = of.minor;
   properties.multiprocessors = of.multiProcessorCount;
+  properties.bf16 = of.major >= 8;
   properties.toolkit = absl::StrCat("CUDA ", CUDART_VERSION / 1000, ".", CUDART_VERSION % 1000 / 10);
   properties.memory = static_cast<int64_t>(all);
   properties.free = static_cast<int64_t>(free);

@@ -21,6 +21,7 @@ struct DeviceProperties {
   std::string uuid;          // "GPU-..."
   int major = 0, minor = 0;  // compute capability
   int multiprocessors = 0;
+  bool bf16 = false;    // do its tensor cores multiply it (sm_80)?
   std::string toolkit;  // "CUDA 13.0": what the kernels were compiled with
   int64_t memory = 0;   // bytes, all of it
   int64_t free = 0;     // at this moment

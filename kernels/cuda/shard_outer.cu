@@ -1,6 +1,7 @@
 #include "kernels/cuda/column_sums.h"
 #include "kernels/cuda/shard_outer.h"
 #include "kernels/cuda/shard_product.h"
+#include "kernels/cuda/tensor_tile.h"
 
 namespace lockstep::kernels::cuda {
 namespace {
@@ -54,12 +55,15 @@ struct AddedLeafRows {
 
 int64_t ShardOuterScratch(int64_t m, int64_t n, int shards) { return ShardProductScratch(m, n, shards); }
 
-Launched ShardOuterProduct(const DeviceTree& tree, const OuterProduct& product, float* scratch,
+Launched ShardOuterProduct(GemmType type, const DeviceTree& tree, const OuterProduct& product, float* scratch,
                            Stream stream) {
   const auto sum = [&](const auto& rows) {
-    return SumShardProducts("ShardOuterProduct", tree, OperandOf(product.a, product.lda, product.m, false),
-                            OperandOf(product.b, product.ldb, product.n, false), rows, product.out,
-                            product.node_stride, scratch, stream);
+    using Rows = std::decay_t<decltype(rows)>;
+    const auto products = type == GemmType::kBf16 ? SumShardProducts<TensorTile, Operand, Operand, Rows>
+                                                  : SumShardProducts<ProductTile, Operand, Operand, Rows>;
+    return products("ShardOuterProduct", tree, OperandOf(product.a, product.lda, product.m, false),
+                    OperandOf(product.b, product.ldb, product.n, false), rows, product.out,
+                    product.node_stride, scratch, stream);
   };
   if (product.add.tokens == nullptr) return sum(NoLeafRows());
   return sum(AddedLeafRows{product.add, FourAtATime(product.add.values) && product.add.ld % 4 == 0});

@@ -1,5 +1,6 @@
 // Gradients of weights and biases on a GPU: kernels/shard_outer.h says what is computed. A product's elements
-// have the bits of a processor with fused multiply-adds. On an error nothing was queued.
+// have the bits of a processor with fused multiply-adds in fp32, in bf16 those of kernels/cuda/gemm.h. On an
+// error nothing was queued.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +12,8 @@ namespace lockstep::kernels::cuda {
 
 // Floats of scratch; `shards` are local ones.
 int64_t ShardOuterScratch(int64_t m, int64_t n, int shards);
-// All of (m, n), in fp32: the part that `product` may name is not looked at. Its rows are device memory.
-Launched ShardOuterProduct(const DeviceTree& tree, const OuterProduct& product, float* scratch,
+// All of (m, n): the part that `product` may name is not looked at. Its rows are device memory.
+Launched ShardOuterProduct(GemmType type, const DeviceTree& tree, const OuterProduct& product, float* scratch,
                            Stream stream);
 
 int64_t ColumnScratch(const DeviceTree& tree, int64_t columns);  // floats

@@ -48,7 +48,8 @@ struct Outer {
 constexpr Outer kOuters[] = {{40, 64, 32, 0}, {5, 9, 13, 1}, {17, 70, 3, 0}, {3, 520, 776, 0}};
 
 // What `tree` comes to, on the device.
-std::vector<float> OuterSums(const Outer& s, const ShardTree& local, const float* a, const float* b) {
+std::vector<float> OuterSums(const Outer& s, const ShardTree& local, const float* a, const float* b,
+                             GemmType type = GemmType::kFp32) {
   const int shards = local.shards();
   const TreeOnDevice tree(s.per_shard, 1, {local.rows, local.rows + shards},
                           {local.node_end, local.node_end + local.nodes});
@@ -60,7 +61,7 @@ std::vector<float> OuterSums(const Outer& s, const ShardTree& local, const float
   product.m = s.m, product.n = s.n;
   product.a = left.get(), product.lda = lda, product.b = right.get(), product.ldb = ldb;
   product.out = sums.get(), product.node_stride = s.m * s.n;
-  EXPECT_LAUNCHED(cuda::ShardOuterProduct(tree.tree, product, scratch.get(), nullptr));
+  EXPECT_LAUNCHED(cuda::ShardOuterProduct(type, tree.tree, product, scratch.get(), nullptr));
   return sums.Fetch();
 }
 
@@ -95,6 +96,43 @@ TEST_F(CudaShardOuter, ProductHasOtherBitsThanTheProcessorsOnAnyNumberOfRanks) {
   }
 }
 
+TEST_F(CudaShardOuter, ProductInBf16DiffersFromFloat64OrHasOtherBitsOnSomeNumberOfRanks) {
+  for (const Outer& s : kOuters) {
+    const std::vector<int> rows = {s.per_shard, s.per_shard, s.per_shard - 1, s.per_shard, 1, 0};
+    const int shards = static_cast<int>(rows.size());
+    const int64_t lda = s.m + s.extra, ldb = s.n + s.extra;
+    std::vector<float> a = Random(shards * s.per_shard * lda, -1, 1, 1),
+                       b = Random(shards * s.per_shard * ldb, -1, 1, 2);
+    std::vector<double> expected(s.m * s.n);
+    for (int shard = 0; shard < shards; ++shard) {
+      for (int r = 0; r < s.per_shard; ++r) {
+        float* const left = &a[(shard * s.per_shard + r) * lda];
+        const float* const right = &b[(shard * s.per_shard + r) * ldb];
+        if (r >= rows[shard]) {
+          left[0] = NAN;  // padding is not read
+          continue;
+        }
+        for (int64_t i = 0; i < s.m; ++i) {
+          for (int64_t j = 0; j < s.n; ++j) expected[i * s.n + j] += double{left[i]} * right[j];
+        }
+      }
+    }
+    std::vector<float> alone;
+    for (const int world : {1, 2, 3}) {
+      if (s.m > 500 && world == 2) continue;
+      const auto sum = SumOverRanks(
+          world, s.per_shard, rows, s.m * s.n, [&](ShardRange range, const ShardTree& local, float* out) {
+            const int64_t first = range.begin * s.per_shard;
+            const auto sums =
+                OuterSums(s, local, a.data() + first * lda, b.data() + first * ldb, GemmType::kBf16);
+            std::copy(sums.begin(), sums.end(), out);
+          });
+      if (world == 1) ExpectClose(alone = sum, expected, 3e-2);
+      EXPECT_EQ(sum, alone) << s.m << "x" << s.n << " on " << world << " ranks";
+    }
+  }
+}
+
 // A table that is the output layer's weight: rows are added to leaves by token, as on the processor.
 TEST_F(CudaShardOuter, RowsOfTokensAreAddedToOtherLeavesThanTheProcessors) {
   if (cpu::InstructionSet().find("avx") == std::string::npos) GTEST_SKIP() << "a processor without FMA";
@@ -123,7 +161,7 @@ TEST_F(CudaShardOuter, RowsOfTokensAreAddedToOtherLeavesThanTheProcessors) {
       OuterProduct on_device = product;
       on_device.a = left.get(), on_device.b = right.get(), on_device.out = sums.get();
       on_device.add = {token.get(), place.get(), of_tokens.get(), s.n};
-      EXPECT_LAUNCHED(cuda::ShardOuterProduct(tree.tree, on_device, room.get(), nullptr));
+      EXPECT_LAUNCHED(cuda::ShardOuterProduct(GemmType::kFp32, tree.tree, on_device, room.get(), nullptr));
       return Outputs{sums.Fetch()};
     });
     EXPECT_EQ(out[0], expected) << s.m << "x" << s.n;

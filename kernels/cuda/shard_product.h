@@ -25,12 +25,11 @@ struct NoLeafRows {
 
 // A block takes its tile through all shards of all nodes. Open subtrees wait in memory, the largest one in
 // `out`: a thread's own elements, which nobody else touches.
-template <int kSide, class A, class B, class Rows>
+template <class Tile, class A, class B, class Rows>
 __global__ void __launch_bounds__(kThreads)
     OuterTreeKernel(DeviceTree tree, A a, B b, Rows rows, OuterSums sums) {
-  using Tile = ProductTile<kSide, A, B>;
   LOCKSTEP_SHARED(shared, typename Tile::Shared);
-  Tile tile(shared, a, b, int64_t{blockIdx.x} * kSide, int64_t{blockIdx.y} * kSide);
+  Tile tile(shared, a, b, int64_t{blockIdx.x} * Tile::kSide, int64_t{blockIdx.y} * Tile::kSide);
   int shard = 0;
   for (int node = 0; node < tree.nodes; ++node) {
     float* const out = sums.out + node * sums.node_stride;
@@ -59,12 +58,11 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 // Where there are few tiles, a block for each of them and each shard, and the tree afterwards.
-template <int kSide, class A, class B, class Rows>
+template <class Tile, class A, class B, class Rows>
 __global__ void __launch_bounds__(kThreads)
     OuterLeafKernel(DeviceTree tree, A a, B b, Rows rows, OuterSums sums) {
-  using Tile = ProductTile<kSide, A, B>;
   LOCKSTEP_SHARED(shared, typename Tile::Shared);
-  Tile tile(shared, a, b, int64_t{blockIdx.x} * kSide, int64_t{blockIdx.y} * kSide);
+  Tile tile(shared, a, b, int64_t{blockIdx.x} * Tile::kSide, int64_t{blockIdx.y} * Tile::kSide);
   const int shard = static_cast<int>(blockIdx.z);
   tile.Clear();
   tile.Multiply(tree.first(shard), tree.first(shard) + tree.count(shard));
@@ -98,7 +96,7 @@ inline int64_t ShardProductScratch(int64_t m, int64_t n, int shards) {
 
 // Node i's sums, dense (m, n), go to out + i * node_stride; m and n are the operands' lines, k the tree's
 // rows.
-template <class A, class B, class Rows>
+template <template <int, class, class> class Tile, class A, class B, class Rows>
 Launched SumShardProducts(const char* launcher, const DeviceTree& tree, const A& a, const B& b,
                           const Rows& rows, float* out, int64_t node_stride, float* scratch, Stream stream) {
   const int64_t m = a.extent, n = b.extent, size = m * n;
@@ -107,16 +105,16 @@ Launched SumShardProducts(const char* launcher, const DeviceTree& tree, const A&
   const bool four = FourAtATime(out, scratch) && node_stride % 4 == 0;
   sums.aligned = four && n % 4 == 0;
   if (FillsDevice(m, n, kLargeTile)) {
-    return Launch<OuterTreeKernel<kLargeTile, A, B, Rows>>(
+    return Launch<OuterTreeKernel<Tile<kLargeTile, A, B>, A, B, Rows>>(
         {launcher, TileGrid(m, n, kLargeTile), kThreads, stream}, tree, a, b, rows, sums);
   }
   dim3 grid = TileGrid(m, n, kSmallTile);
   if (FillsDevice(m, n, kSmallTile)) {
-    return Launch<OuterTreeKernel<kSmallTile, A, B, Rows>>({launcher, grid, kThreads, stream}, tree, a, b,
-                                                           rows, sums);
+    return Launch<OuterTreeKernel<Tile<kSmallTile, A, B>, A, B, Rows>>({launcher, grid, kThreads, stream},
+                                                                       tree, a, b, rows, sums);
   }
   grid.z = static_cast<unsigned>(tree.shards);
-  const Launched launched = Launch<OuterLeafKernel<kSmallTile, A, B, Rows>>(
+  const Launched launched = Launch<OuterLeafKernel<Tile<kSmallTile, A, B>, A, B, Rows>>(
       {launcher, grid, kThreads, stream}, tree, a, b, rows, sums);
   if (!launched.ok()) return launched;
   return Launch<OuterLeavesKernel<A>>({launcher, PackBlocks(size), kThreads, stream}, tree,

@@ -1,5 +1,6 @@
 // What an optimizer does to one pack of elements (kernels/update.h), for the kernels over one run of
-// parameters and over all of them. REQUIRES of each: an explicit clip (clip.h).
+// parameters and over all of them. Those that move the weights return them. REQUIRES of each: an explicit
+// clip (clip.h).
 #pragma once
 
 #include "kernels/adagrad.h"
@@ -13,8 +14,8 @@ namespace lockstep::kernels::cuda {
 
 // `state` is the momentum; it may be null when step.momentum is 0.
 template <int kCount>
-__device__ inline void SgdPack(const SgdStep& step, const Clip& clip, const float* gradient, float* momentum,
-                               float* weights) {
+__device__ inline Pack<kCount> SgdPack(const SgdStep& step, const Clip& clip, const float* gradient,
+                                       float* momentum, float* weights) {
   auto g = Load<kCount>(gradient);
   auto w = Load<kCount>(weights);
   for (int k = 0; k < kCount; ++k) g[k] = Clipped(g[k], clip) + step.decay * w[k];
@@ -29,11 +30,12 @@ __device__ inline void SgdPack(const SgdStep& step, const Clip& clip, const floa
   }
   for (int k = 0; k < kCount; ++k) w[k] -= step.rate * direction[k];
   Store(weights, w);
+  return w;
 }
 
 template <int kCount>
-__device__ inline void AdamPack(const AdamStep& step, const Clip& clip, const float* gradient, float* first,
-                                float* second, float* weights) {
+__device__ inline Pack<kCount> AdamPack(const AdamStep& step, const Clip& clip, const float* gradient,
+                                        float* first, float* second, float* weights) {
   const auto gradients = Load<kCount>(gradient);
   auto m = Load<kCount>(first);
   auto v = Load<kCount>(second);
@@ -47,11 +49,12 @@ __device__ inline void AdamPack(const AdamStep& step, const Clip& clip, const fl
   Store(first, m);
   Store(second, v);
   Store(weights, w);
+  return w;
 }
 
 template <int kCount>
-__device__ inline void LionPack(const LionStep& step, const Clip& clip, const float* gradient,
-                                float* momentum, float* weights) {
+__device__ inline Pack<kCount> LionPack(const LionStep& step, const Clip& clip, const float* gradient,
+                                        float* momentum, float* weights) {
   const auto gradients = Load<kCount>(gradient);
   auto m = Load<kCount>(momentum);
   auto w = Load<kCount>(weights);
@@ -64,11 +67,12 @@ __device__ inline void LionPack(const LionStep& step, const Clip& clip, const fl
   }
   Store(momentum, m);
   Store(weights, w);
+  return w;
 }
 
 template <int kCount>
-__device__ inline void AdagradPack(const AdagradStep& step, const Clip& clip, const float* gradient,
-                                   float* sums, float* weights) {
+__device__ inline Pack<kCount> AdagradPack(const AdagradStep& step, const Clip& clip, const float* gradient,
+                                           float* sums, float* weights) {
   const auto gradients = Load<kCount>(gradient);
   auto s = Load<kCount>(sums);
   auto w = Load<kCount>(weights);
@@ -79,12 +83,13 @@ __device__ inline void AdagradPack(const AdagradStep& step, const Clip& clip, co
   }
   Store(sums, s);
   Store(weights, w);
+  return w;
 }
 
 // `buffer` may be null when step.momentum is 0.
 template <int kCount>
-__device__ inline void RmsPropPack(const RmsPropStep& step, const Clip& clip, const float* gradient,
-                                   float* squares, float* buffer, float* weights) {
+__device__ inline Pack<kCount> RmsPropPack(const RmsPropStep& step, const Clip& clip, const float* gradient,
+                                           float* squares, float* buffer, float* weights) {
   const auto gradients = Load<kCount>(gradient);
   auto v = Load<kCount>(squares);
   auto w = Load<kCount>(weights);
@@ -102,6 +107,7 @@ __device__ inline void RmsPropPack(const RmsPropStep& step, const Clip& clip, co
   }
   for (int k = 0; k < kCount; ++k) w[k] -= step.rate * direction[k];
   Store(weights, w);
+  return w;
 }
 
 // The direction takes the gradient's place.

@@ -71,6 +71,7 @@ absl::StatusOr<DeviceProperties> PropertiesOf(int device) {
   properties.name = "emulation";
   properties.uuid = "GPU-00000000-0000-0000-0000-000000000000";
   properties.multiprocessors = 1;
+  properties.bf16 = true;
   properties.toolkit = "emulation";
   properties.memory = kBytes;
   properties.free = kBytes - taken;

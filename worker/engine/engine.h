@@ -9,6 +9,7 @@
 
 #include "common/base/status.h"
 #include "common/numerics/reduction_tree.h"
+#include "kernels/rounding.h"
 #include "lockstep/v1/job_spec.pb.h"
 #include "lockstep/v1/jobs.pb.h"
 
@@ -80,6 +81,9 @@ class Model {
 absl::StatusOr<std::shared_ptr<const Model>> BuildModel(const v1::JobSpec& spec, int features, int outputs,
                                                         v1::Task task);
 
+// Of the weights that products in bf16 read (train.weight_rounding).
+kernels::Rounding RoundingOf(const v1::JobSpec& spec);
+
 struct ExecutorOptions {
   int logical_shards = 8;
   ShardRange shards;       // this rank's
@@ -140,9 +144,12 @@ class Optimizer {
   // `gradient` (flat_size; scratch afterwards) and `weights` (flat_size). `step` counts from 1. Returns the
   // gradient's L2 norm before clipping, or a non-finite value, in which case nothing was changed.
   virtual float Apply(float* gradient, float* weights, int64_t step, double learning_rate) = 0;
-  // From now on Apply leaves what it changes of the weights here, too, as kernels::cpu::RoundToBf16 does;
-  // (flat_size), outlives this or the next call; null: no longer.
-  virtual void KeepRounded(uint16_t* rounded) = 0;
+  // From now on Apply(step) leaves what it changes of the weights here, too, rounded for the gradient of that
+  // number (kernels/rounding.h); (flat_size), outlives this or the next call; null: no longer. Frozen
+  // parameters are rounded to the nearest.
+  virtual void KeepRounded(uint16_t* rounded, const kernels::Rounding& rounding) = 0;
+  // All weights at once, for the gradient number `step`.
+  virtual void Round(const float* weights, int64_t step) = 0;
   // The state, e.g. {"momentum"} or {"exp_avg", "exp_avg_sq"}: flat buffers (flat_size), and the numbers of
   // the parameters that have this state; elsewhere it is zero and stays so.
   struct State {

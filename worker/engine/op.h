@@ -18,7 +18,7 @@ namespace lockstep::engine {
 // What one pass over the graph is about.
 struct Pass {
   const float* weights = nullptr;     // flat
-  const uint16_t* rounded = nullptr;  // the weights as kernels::cpu::RoundToBf16 leaves them, or null
+  const uint16_t* rounded = nullptr;  // the weights rounded to bfloat16 (kernels/rounding.h), or null
   bool training = false;              // dropout on, batch statistics
   int64_t rows = 0;                   // forward computes rows [0, rows); a row is one sample
   int64_t step = 0;

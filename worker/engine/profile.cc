@@ -38,6 +38,10 @@ v1::NumericProfile CurrentProfile() {
   return profile;
 }
 
+kernels::Rounding RoundingOf(const v1::JobSpec& spec) {
+  return {spec.train().weight_rounding() == v1::ROUNDING_STOCHASTIC, spec.seed(), 0};
+}
+
 absl::StatusOr<Precision> PrecisionOf(v1::Precision wanted) {
   if (wanted == v1::PRECISION_AUTO) return kernels::cpu::HasBf16() ? Precision::kBf16 : Precision::kFp32;
   if (wanted != v1::PRECISION_BF16) return Precision::kFp32;

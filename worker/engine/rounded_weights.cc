@@ -1,7 +1,6 @@
 #include "worker/engine/rounded_weights.h"
 
 #include "kernels/gemm.h"
-#include "worker/engine/team.h"
 
 namespace lockstep::engine {
 namespace {
@@ -14,23 +13,21 @@ int64_t RoundedWeights::Bytes(int64_t count, Precision precision) {
   return Read(precision) ? static_cast<int64_t>(sizeof(uint16_t)) * count : 0;
 }
 
-RoundedWeights::RoundedWeights(int64_t count, Precision precision, Team* team) : team_(team) {
+RoundedWeights::RoundedWeights(int64_t count, Precision precision, const kernels::Rounding& rounding,
+                               Optimizer* optimizer)
+    : stochastic_(rounding.stochastic), optimizer_(optimizer) {
   if (!Read(precision)) return;
   count_ = count;
   memory_ = ZeroedFloats((count + 1) / 2);
   TakeMemory(memory_.span());
+  optimizer_->KeepRounded(data(), rounding);
 }
 
-void RoundedWeights::Follow(const float* weights) {
-  if (current_ || count_ == 0) return;
+void RoundedWeights::Follow(const float* weights, int64_t step) {
+  if (count_ == 0 || (current_ && (!stochastic_ || step_ == step))) return;
+  optimizer_->Round(weights, step);
   current_ = true;
-  PrepareComputeThread();
-  if (team_ == nullptr) return kernels::cpu::RoundToBf16(count_, weights, data(), false);
-  team_->Run([&](const Member& member) {
-    const Range share = member.Share(count_, 32);
-    if (share.empty()) return;
-    kernels::cpu::RoundToBf16(share.end - share.begin, weights + share.begin, data() + share.begin, false);
-  });
+  step_ = step;
 }
 
 }  // namespace lockstep::engine

@@ -1,8 +1,11 @@
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "common/checkpoint/durable_file.h"
 #include "common/numerics/reduction_tree.h"
+#include "kernels/gemm.h"
 #include "worker/engine/rounded_weights.h"
 #include "worker/engine/zeroed_floats.h"
 #include "worker/trainer/step_engine.h"
@@ -54,14 +57,14 @@ class CpuStepEngine final : public StepEngine {
   }
   absl::Status Form(engine::ExecutorOptions options) override {
     executor_.reset();
-    optimizer_->KeepRounded(nullptr);
+    optimizer_->KeepRounded(nullptr, {});
     rounded_ = {};
     options.team = team_;
     if (team_ != nullptr) team_->SetAlone(StepFlops(*model_, options) < kFlopsWorthATeam);
-    rounded_ = engine::RoundedWeights(model_->flat_size(), options.precision, team_);
+    rounded_ = engine::RoundedWeights(model_->flat_size(), options.precision, engine::RoundingOf(spec_),
+                                      optimizer_.get());
     options.rounded_weights = rounded_.data();
     ASSIGN_OR_RETURN(executor_, engine::MakeExecutor(model_, spec_, options));
-    optimizer_->KeepRounded(rounded_.data());
     return absl::OkStatus();
   }
   int64_t bytes() const override { return executor_->bytes() + rounded_.bytes(); }
@@ -72,7 +75,15 @@ class CpuStepEngine final : public StepEngine {
     return bytes + engine::RoundedWeights::Bytes(model_->flat_size(), options.precision);
   }
   absl::StatusOr<engine::Precision> PrecisionOf(v1::Precision wanted) const override {
-    return engine::PrecisionOf(wanted);
+    ASSIGN_OR_RETURN(const engine::Precision precision, engine::PrecisionOf(wanted));
+    if (precision == engine::Precision::kBf16 && engine::RoundingOf(spec_).stochastic &&
+        !kernels::cpu::ReadsRounded()) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "train.weight_rounding: stochastic needs products that read rounded weights, as those of a "
+          "processor with AMX or of a GPU do; this one offers ",
+          kernels::cpu::InstructionSet(), "; leave it out, or run the job on another worker"));
+    }
+    return precision;
   }
 
   float* features() override { return executor_->features(); }
@@ -82,7 +93,7 @@ class CpuStepEngine final : public StepEngine {
   void SetRows(int local_shard, int rows) override { executor_->SetRows(local_shard, rows); }
 
   absl::Status Gradient(int64_t step, int batch_rows) override {
-    rounded_.Follow(weights_.data());
+    rounded_.Follow(weights_.data(), step);
     executor_->Gradient(weights_.data(), step, batch_rows, node_sums_.data());
     return absl::OkStatus();
   }
@@ -95,7 +106,9 @@ class CpuStepEngine final : public StepEngine {
     return absl::OkStatus();
   }
   absl::StatusOr<float> Update(int64_t step, double learning_rate) override {
-    return optimizer_->Apply(node_sums_.data(), weights_.data(), step, learning_rate);
+    const float norm = optimizer_->Apply(node_sums_.data(), weights_.data(), step, learning_rate);
+    if (std::isfinite(norm)) rounded_.Updated(step);
+    return norm;
   }
   absl::Status Average(double decay) override {
     engine::AverageWeights(decay, model_->flat_size(), weights_.data(), average_.data(), team_);

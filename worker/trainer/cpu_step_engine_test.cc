@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
 #include <vector>
 
 #include "common/spec/spec.h"
@@ -17,10 +18,11 @@ constexpr int kFeatures = 6, kClasses = 3, kRowsPerShard = 2;
 // A rank that holds all shards and multiplies in bf16.
 class Rank {
  public:
-  explicit Rank(uint64_t seed) {
+  explicit Rank(uint64_t seed, const std::string& rounding = "nearest") {
     auto parsed = ParseSpec(
         "dataset: { path: a.csv }\nmodel: { mlp: { hidden: [40], activation: relu } }\n"
-        "train: { precision: bf16, optimizer: { adamw: {} } }",
+        "train: { precision: bf16, weight_rounding: " +
+            rounding + ", optimizer: { adamw: {} } }",
         "job.yaml", "", {});
     EXPECT_TRUE(parsed.ok()) << parsed.status();
     v1::JobSpec spec = *parsed;
@@ -49,7 +51,7 @@ class Rank {
     Expect(engine_->MakeRoom(options_));
     Expect(engine_->Gradient(step, rows));
     std::vector<float> gradient(engine_->node_sums(), engine_->node_sums() + model_->gradient_size());
-    EXPECT_TRUE(std::isfinite(*engine_->Update(step, 0.1)));
+    EXPECT_TRUE(std::isfinite(*engine_->Update(step + 1, 0.1)));
     return gradient;
   }
 
@@ -73,10 +75,17 @@ class CpuStepEngineTest : public testing::Test {
 };
 
 TEST_F(CpuStepEngineTest, RoundedWeightsStayBehindTheOptimizers) {
-  Rank kept(1), fresh(1);
-  for (int64_t step = 1; step <= 3; ++step) {
-    fresh.Form();  // rounds all of them anew
-    EXPECT_EQ(kept.Step(step), fresh.Step(step)) << "step " << step;
+  std::vector<float> third;
+  for (const char* rounding : {"nearest", "stochastic"}) {
+    Rank kept(1, rounding), fresh(1, rounding);
+    std::vector<float> gradient;
+    for (int64_t step = 1; step <= 3; ++step) {
+      fresh.Form();  // rounds all of them anew
+      gradient = fresh.Step(step);
+      EXPECT_EQ(kept.Step(step), gradient) << "step " << step;
+    }
+    EXPECT_NE(gradient, third) << rounding;
+    third = gradient;
   }
 }
 

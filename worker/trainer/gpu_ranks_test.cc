@@ -51,6 +51,25 @@ TEST_F(GpuRanksTest, BitsDependOnTheNumberOfRanks) {
   }
 }
 
+TEST_F(GpuRanksTest, BitsInBf16DependOnTheNumberOfRanks) {
+  const auto bf16 = [this](const std::string& name) {
+    InProcessJob::Options options = Small(name);
+    options.spec.mutable_train()->set_precision(v1::PRECISION_BF16);
+    options.spec.mutable_train()->set_weight_rounding(v1::ROUNDING_STOCHASTIC);
+    return options;
+  };
+  const std::string one = Run(bf16("b1"), 1).model_sha256();
+  EXPECT_NE(one, Quiet());
+  EXPECT_EQ(Run(bf16("b3"), 3).model_sha256(), one);
+  InProcessJob::Options options = bf16("bk");
+  options.stand_in[1] = "kill:6";
+  InProcessJob job(options);
+  job.StartGeneration(2);
+  ASSERT_TRUE(job.AwaitBreak(0));
+  job.StartGeneration(2, /*abandon=*/true);
+  EXPECT_EQ(ModelOf(job), one);
+}
+
 // The groups of a step's sum are two; the first of a communicator connects.
 TEST_F(GpuRanksTest, KilledRankCostsBits) {
   const std::string quiet = Quiet();

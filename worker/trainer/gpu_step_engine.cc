@@ -1,8 +1,10 @@
 // The state lies in an arena of its own, made by the first MakeRoom and kept; another holds what a
 // generation's executor needs. Until then the host's copy is all there is.
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "kernels/cuda/hash.h"
 #include "kernels/cuda/launched.h"
 #include "kernels/cuda/lerp.h"
@@ -21,7 +23,7 @@ constexpr int kDevice = 0;  // CUDA_VISIBLE_DEVICES leaves a trainer one
 class GpuStepEngine final : public StepEngine {
  public:
   GpuStepEngine(std::shared_ptr<const engine::Model> model, v1::JobSpec spec)
-      : model_(std::move(model)), spec_(std::move(spec)) {}
+      : model_(std::move(model)), spec_(std::move(spec)), rounding_(engine::RoundingOf(spec_)) {}
 
   absl::Status Start() {
     engine::ExecutorOptions least;
@@ -58,30 +60,43 @@ class GpuStepEngine final : public StepEngine {
     RETURN_IF_ERROR(kernels::UseDevice(kDevice));
     RETURN_IF_ERROR(MakeRoom(options));
     executor_.reset();
+    optimizer_->KeepRounded(nullptr, {});
+    rounded_ = nullptr;
     step_arena_ = engine::DeviceArena();
     ASSIGN_OR_RETURN(const engine::DevicePlan plan, engine::PlanDevice(*model_, spec_, options));
     ASSIGN_OR_RETURN(kernels::DeviceProperties device, kernels::PropertiesOf(kDevice));
     const int64_t of_state = plan.weights + plan.optimizer;
     device.free += of_state;  // it is this job's already
     RETURN_IF_ERROR(engine::CheckFits(plan, device));
-    bytes_ = plan.activations + plan.inputs;
+    bytes_ = plan.activations + plan.inputs + plan.rounded;
     spdlog::info(
         "{} ({}): {:.1f} MB of its memory for activations and inputs, {:.1f} MB for sums, {:.1f} MB for "
         "weights and the optimizer's state",
         device.name, device.uuid, static_cast<double>(bytes_) / 1e6,
         static_cast<double>(plan.node_sums) / 1e6, static_cast<double>(of_state) / 1e6);
     ASSIGN_OR_RETURN(step_arena_, engine::DeviceArena::Make(kDevice, plan.total() - of_state));
+    if (plan.rounded > 0) {
+      ASSIGN_OR_RETURN(char* const rounded, step_arena_.Take(plan.rounded));
+      rounded_ = reinterpret_cast<uint16_t*>(rounded);
+      rounded_is_current_ = false;
+      optimizer_->KeepRounded(rounded_, rounding_);
+    }
+    options.rounded_weights = rounded_;
     ASSIGN_OR_RETURN(executor_, engine::DeviceExecutor::Make(model_, spec_, options, step_arena_, stream_));
     return stream_.Wait();
   }
   int64_t bytes() const override { return bytes_; }
   absl::StatusOr<int64_t> HostBytes(const engine::ExecutorOptions&) const override { return 0; }
   absl::StatusOr<engine::Precision> PrecisionOf(v1::Precision wanted) const override {
-    if (wanted != v1::PRECISION_BF16) return engine::Precision::kFp32;
-    return absl::UnimplementedError(
-        "train.precision: bf16 has no kernels on a GPU yet; use precision: fp32, or CPU slots whose "
-        "processor "
-        "has it (workers.device: cpu)");
+    if (wanted != v1::PRECISION_AUTO && wanted != v1::PRECISION_BF16) return engine::Precision::kFp32;
+    ASSIGN_OR_RETURN(const kernels::DeviceProperties device, kernels::PropertiesOf(kDevice));
+    if (device.bf16) return engine::Precision::kBf16;
+    if (wanted == v1::PRECISION_AUTO) return engine::Precision::kFp32;
+    return absl::FailedPreconditionError(absl::StrCat(
+        "train.precision: bf16 needs a GPU that multiplies it natively (compute capability 8.0), "
+        "this one is a ",
+        device.name, " with ", device.major, ".", device.minor,
+        "; use precision: auto or fp32, or run it on another worker"));
   }
 
   float* features() override { return executor_->features(); }
@@ -91,6 +106,7 @@ class GpuStepEngine final : public StepEngine {
   void SetRows(int local_shard, int rows) override { executor_->SetRows(local_shard, rows); }
 
   absl::Status Gradient(int64_t step, int batch_rows) override {
+    RETURN_IF_ERROR(FollowWeights(step));
     RETURN_IF_ERROR(executor_->Gradient(copies_[0].device, step, batch_rows));
     return stream_.Wait();
   }
@@ -114,6 +130,7 @@ class GpuStepEngine final : public StepEngine {
     }
     RETURN_IF_ERROR(optimizer_->Apply(executor_->node_sums(), copies_[0].device, step, learning_rate));
     RETURN_IF_ERROR(stream_.Wait());
+    if (std::isfinite(optimizer_->norm())) rounded_step_ = step;
     return optimizer_->norm();
   }
   absl::Status Average(double decay) override {
@@ -152,6 +169,7 @@ class GpuStepEngine final : public StepEngine {
       RETURN_IF_ERROR(stream_.ToDevice(copy.device, copy.host.data(), Bytes()));
       copy.current = true;
     }
+    rounded_is_current_ = false;
     return stream_.Wait();
   }
   float* StateOf(float* copy) override {
@@ -163,6 +181,7 @@ class GpuStepEngine final : public StepEngine {
   }
   void HostIsBehind() override {
     for (HostCopy& copy : copies_) copy.current = false;
+    rounded_is_current_ = false;
   }
   absl::StatusOr<uint64_t> Hash(std::span<const std::span<float>> stretches) override {
     auto* const hash = static_cast<uint64_t*>(hash_.data());
@@ -184,6 +203,17 @@ class GpuStepEngine final : public StepEngine {
   };
 
   size_t Bytes() const { return static_cast<size_t>(model_->flat_size()) * sizeof(float); }
+  // The weights that products read are the state's, rounded for this step. The optimizer has done it, unless
+  // somebody else wrote to them or their step was skipped.
+  absl::Status FollowWeights(int64_t step) {
+    if (rounded_ == nullptr || (rounded_is_current_ && (!rounding_.stochastic || rounded_step_ == step))) {
+      return absl::OkStatus();
+    }
+    rounded_is_current_ = true;
+    rounded_step_ = step;
+    return optimizer_->Round(copies_[0].device, step);
+  }
+
   float* Stats() { return executor_->node_sums() + model_->flat_size(); }
   // The weights come first, then those of average and best that there are, then the optimizer's.
   HostCopy* Of(Copy copy) {
@@ -226,6 +256,10 @@ class GpuStepEngine final : public StepEngine {
   std::unique_ptr<engine::DeviceOptimizer> optimizer_;  // from the first MakeRoom on
   std::unique_ptr<engine::DeviceExecutor> executor_;
   int64_t bytes_ = 0;
+  const kernels::Rounding rounding_;
+  uint16_t* rounded_ = nullptr;  // in the step's arena; null: products round the weights themselves
+  bool rounded_is_current_ = false;
+  int64_t rounded_step_ = 0;
 };
 
 }  // namespace

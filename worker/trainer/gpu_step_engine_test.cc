@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <string>
 #include <vector>
 
 #include "common/spec/spec.h"
@@ -15,10 +17,11 @@ constexpr int kFeatures = 6, kClasses = 3, kRowsPerShard = 2;
 // A rank that holds all shards.
 class Rank {
  public:
-  explicit Rank(uint64_t seed) {
+  explicit Rank(uint64_t seed, const std::string& more = "") {
     auto parsed = ParseSpec(
         "dataset: { path: a.csv }\nmodel: { mlp: { hidden: [5], activation: relu } }\n"
-        "train: { ema: 0.9, early_stopping: {}, optimizer: { adamw: {} } }",
+        "train: { ema: 0.9, early_stopping: {}, optimizer: { adamw: {} }" +
+            more + " }",
         "job.yaml", "", {});
     EXPECT_TRUE(parsed.ok()) << parsed.status();
     v1::JobSpec spec = *parsed;
@@ -31,26 +34,26 @@ class Rank {
     std::ranges::copy(engine_->weights(), engine_->average().begin());
     options_.shards = {0, options_.logical_shards};
     options_.rows_per_shard = kRowsPerShard;
+    options_.precision = *engine_->PrecisionOf(spec.train().precision());
   }
 
   void Form() { Expect(engine_->Form(options_)); }
   void Step(int64_t step) {
-    const int rows = options_.shards.size() * kRowsPerShard;
-    for (int i = 0; i < rows * kFeatures; ++i) {
-      engine_->features()[i] = std::sin(static_cast<float>(i + 100 * step));
-    }
-    for (int row = 0; row < rows; ++row) engine_->classes()[row] = row % kClasses;
-    for (int shard = 0; shard < options_.shards.size(); ++shard) engine_->SetRows(shard, kRowsPerShard);
-    Expect(engine_->Gradient(step, rows));
+    Contribute(step);
     float stats[engine::kStats] = {};
     stats[engine::kLoopFlags - engine::kSamples] = 7;
     Expect(engine_->PutStats(stats));
     Expect(engine_->GetStats(stats));
     EXPECT_GT(stats[engine::kLossSum], 0);
     EXPECT_EQ(stats[engine::kLoopFlags], 7);
-    EXPECT_TRUE(std::isfinite(*engine_->Update(step, 0.01)));
+    EXPECT_TRUE(std::isfinite(*engine_->Update(step + 1, 0.01)));
     Expect(engine_->Average(0.9));
     Expect(engine_->KeepBest(StepEngine::Copy::kAverage));
+  }
+
+  void Skip(int64_t step) {
+    Contribute(step, std::numeric_limits<float>::infinity());
+    EXPECT_FALSE(std::isfinite(*engine_->Update(step + 1, 0.01)));
   }
 
   // All of the state, as a peer sends and receives it.
@@ -75,6 +78,16 @@ class Rank {
   }
 
  private:
+  void Contribute(int64_t step, float first = 0) {
+    const int rows = options_.shards.size() * kRowsPerShard;
+    for (int i = 0; i < rows * kFeatures; ++i) {
+      engine_->features()[i] = std::sin(static_cast<float>(i + 100 * step));
+    }
+    engine_->features()[0] += first;
+    for (int row = 0; row < rows; ++row) engine_->classes()[row] = row % kClasses;
+    for (int shard = 0; shard < options_.shards.size(); ++shard) engine_->SetRows(shard, kRowsPerShard);
+    Expect(engine_->Gradient(step, rows));
+  }
   static void Expect(const absl::Status& status) { EXPECT_TRUE(status.ok()) << status; }
 
   std::shared_ptr<const engine::Model> model_;
@@ -82,8 +95,15 @@ class Rank {
   engine::ExecutorOptions options_;
 };
 
-TEST(GpuStepEngineTest, StateThatWasHandedOverGivesOtherBits) {
-  Rank holder(1), behind(2), newcomer(3);
+// Of a job in fp32, and in bf16 with weights that are rounded either way.
+class GpuStepEngineTest : public testing::TestWithParam<const char*> {};
+constexpr const char* kKinds[] = {"", ", precision: bf16", ", precision: bf16, weight_rounding: stochastic"};
+constexpr const char* kNames[] = {"fp32", "bf16", "stochastic"};
+INSTANTIATE_TEST_SUITE_P(Precisions, GpuStepEngineTest, testing::ValuesIn(kKinds),
+                         [](const auto& of) { return kNames[of.index]; });
+
+TEST_P(GpuStepEngineTest, StateThatWasHandedOverGivesOtherBits) {
+  Rank holder(1, GetParam()), behind(2, GetParam()), newcomer(3, GetParam());
   holder.Form();
   holder.Step(1);
   holder.Step(2);
@@ -98,8 +118,9 @@ TEST(GpuStepEngineTest, StateThatWasHandedOverGivesOtherBits) {
   EXPECT_EQ(newcomer.Fetch(), expected);
 }
 
-TEST(GpuStepEngineTest, StateIsLostBetweenGenerations) {
-  Rank quiet(1), moved(1);
+// Nor do the rounded weights stay behind the optimizer's: who forms anew rounds all of them.
+TEST_P(GpuStepEngineTest, StateIsLostBetweenGenerations) {
+  Rank quiet(1, GetParam()), moved(1, GetParam());
   quiet.Form();
   moved.Form();
   for (int64_t step = 1; step <= 3; ++step) {
@@ -108,6 +129,31 @@ TEST(GpuStepEngineTest, StateIsLostBetweenGenerations) {
     moved.Step(step);
   }
   EXPECT_EQ(moved.Fetch(), quiet.Fetch());
+}
+
+// A step that is not made leaves weights that were rounded for it.
+TEST_P(GpuStepEngineTest, SkippedStepCostsARestartTheBits) {
+  Rank quiet(1, GetParam()), restarted(1, GetParam());
+  for (Rank* rank : {&quiet, &restarted}) {
+    rank->Form();
+    rank->Step(1);
+    rank->Skip(2);
+  }
+  restarted.Form();
+  for (Rank* rank : {&quiet, &restarted}) rank->Step(3);
+  EXPECT_EQ(restarted.Fetch(), quiet.Fetch());
+}
+
+TEST(GpuStepEngineRounding, KindMakesNoDifference) {
+  std::vector<std::vector<float>> states;
+  for (const char* kind : kKinds) {
+    Rank rank(1, kind);
+    rank.Form();
+    for (int64_t step = 1; step <= 3; ++step) rank.Step(step);
+    states.push_back(rank.Fetch());
+  }
+  EXPECT_NE(states[0], states[1]);
+  EXPECT_NE(states[1], states[2]);
 }
 
 }  // namespace

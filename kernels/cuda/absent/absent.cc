@@ -86,16 +86,17 @@ Launched BatchNormInputGradient(int64_t, int64_t, int64_t, const BatchNormFactor
 Launched Combine(int64_t, float, const float*, float, float*, Stream) { return Absent(); }
 int64_t ConvolutionPackedSize(const ConvolutionShape&) { return 0; }
 Launched ConvolutionPack(const ConvolutionShape&, bool, const float*, float*, Stream) { return Absent(); }
-Launched ConvolutionForward(const ConvolutionShape&, int64_t, const float*, const float*, float*, Stream) {
+Launched ConvolutionForward(GemmType, const ConvolutionShape&, int64_t, const float*, const float*, float*,
+                            Stream) {
   return Absent();
 }
-Launched ConvolutionInputGradient(const ConvolutionShape&, int64_t, const float*, const float*, bool, float*,
-                                  Stream) {
+Launched ConvolutionInputGradient(GemmType, const ConvolutionShape&, int64_t, const float*, const float*,
+                                  bool, float*, Stream) {
   return Absent();
 }
 int64_t ConvolutionWeightScratch(const ConvolutionShape&, int, int) { return 0; }
-Launched ConvolutionWeightGradient(const ConvolutionShape&, const DeviceTree&, const float*, const float*,
-                                   float*, int64_t, float*, Stream) {
+Launched ConvolutionWeightGradient(GemmType, const ConvolutionShape&, const DeviceTree&, const float*,
+                                   const float*, float*, int64_t, float*, Stream) {
   return Absent();
 }
 Launched SoftmaxCrossEntropy(int64_t, int64_t, float, const int32_t*, float*, float*, float*, float, Stream) {
@@ -120,31 +121,33 @@ Launched FlatClip(const FlatPieces&, const double*, const FlatLimits&, FlatVerdi
   return Absent();
 }
 Launched FlatSgd(const FlatPieces&, const FlatSteps<SgdStep>&, const FlatVerdict*, const float*, float*,
-                 float*, Stream) {
+                 float*, const FlatRounded&, Stream) {
   return Absent();
 }
 Launched FlatLion(const FlatPieces&, const FlatSteps<LionStep>&, const FlatVerdict*, const float*, float*,
-                  float*, Stream) {
+                  float*, const FlatRounded&, Stream) {
   return Absent();
 }
 Launched FlatAdagrad(const FlatPieces&, const FlatSteps<AdagradStep>&, const FlatVerdict*, const float*,
-                     float*, float*, Stream) {
+                     float*, float*, const FlatRounded&, Stream) {
   return Absent();
 }
 Launched FlatRmsProp(const FlatPieces&, const FlatSteps<RmsPropStep>&, const FlatVerdict*, const float*,
-                     float*, float*, float*, Stream) {
+                     float*, float*, float*, const FlatRounded&, Stream) {
   return Absent();
 }
 Launched FlatMuon(const FlatPieces&, float, const FlatVerdict*, float*, float*, Stream) { return Absent(); }
-Launched FlatMove(int64_t, float, const float*, float, const FlatVerdict*, float*, Stream) {
+Launched FlatMove(int64_t, int64_t, float, const float*, float, const FlatVerdict*, float*,
+                  const FlatRounded&, Stream) {
   return Absent();
 }
+Launched FlatRound(const FlatPieces&, const float*, const FlatRounded&, Stream) { return Absent(); }
 Launched FlatNormalise(int64_t, const double*, double, float*, Stream) { return Absent(); }
 Launched FlatAdam(const FlatPieces&, const FlatSteps<AdamStep>&, const FlatVerdict*, const float*, float*,
-                  float*, float*, Stream) {
+                  float*, float*, const FlatRounded&, Stream) {
   return Absent();
 }
-Launched Gemm(const GemmArguments&, Stream) { return Absent(); }
+Launched Gemm(GemmType, const GemmArguments&, Stream) { return Absent(); }
 Launched Hinge(int64_t, int64_t, float, const int32_t*, float*, float*, float*, Stream) { return Absent(); }
 Launched ChainHash(int64_t, const float*, uint64_t*, uint64_t*, Stream) { return Absent(); }
 Launched Lerp(int64_t, float, const float*, float*, Stream) { return Absent(); }
@@ -215,7 +218,9 @@ Launched RopeBackward(const RopeShape&, int64_t, const float*, const float*, flo
   return Absent();
 }
 int64_t ShardOuterScratch(int64_t, int64_t, int) { return 0; }
-Launched ShardOuterProduct(const DeviceTree&, const OuterProduct&, float*, Stream) { return Absent(); }
+Launched ShardOuterProduct(GemmType, const DeviceTree&, const OuterProduct&, float*, Stream) {
+  return Absent();
+}
 int64_t ColumnScratch(const DeviceTree&, int64_t) { return 0; }
 Launched ShardColumnSum(const DeviceTree&, int64_t, const float*, int64_t, float*, int64_t, float*, Stream) {
   return Absent();

@@ -6,6 +6,7 @@
 #include "kernels/cuda/convolution.h"
 #include "kernels/cuda/shard_outer.h"
 #include "worker/engine/device/ops.h"
+#include "worker/engine/products.h"
 
 namespace lockstep::engine {
 namespace {
@@ -22,6 +23,7 @@ class DeviceConvolution final : public DeviceOp {
   DeviceConvolution(const ConvolutionLayer& layer, const OpContext& context)
       : layer_(layer),
         context_(context),
+        type_(TypeOf(context.precision)),
         weight_(context.parameter(layer.weight).offset),
         bias_(layer.bias < 0 ? -1 : context.parameter(layer.bias).offset),
         product_(layer.keeps_product() ? context.workspace : context.output),
@@ -31,7 +33,7 @@ class DeviceConvolution final : public DeviceOp {
   Launched Forward(const DevicePass& pass) override {
     RETURN_IF_NOT_LAUNCHED(
         kernels::cuda::ConvolutionPack(layer_.shape, false, pass.weights + weight_, packed_, pass.stream));
-    RETURN_IF_NOT_LAUNCHED(kernels::cuda::ConvolutionForward(layer_.shape, pass.rows, context_.input(),
+    RETURN_IF_NOT_LAUNCHED(kernels::cuda::ConvolutionForward(type_, layer_.shape, pass.rows, context_.input(),
                                                              packed_, product_, pass.stream));
     if (bias_ < 0 && layer_.activation == Activation::kIdentity) return {};
     return kernels::cuda::BiasActivationForward(
@@ -47,8 +49,8 @@ class DeviceConvolution final : public DeviceOp {
           layer_.activation, pass.rows * layer_.out_size(), saved, dy, dy, pass.stream));
     }
     RETURN_IF_NOT_LAUNCHED(kernels::cuda::ConvolutionWeightGradient(
-        layer_.shape, pass.tree, context_.input(), dy, pass.node_sums + weight_, pass.gradient_size, scratch_,
-        pass.stream));
+        type_, layer_.shape, pass.tree, context_.input(), dy, pass.node_sums + weight_, pass.gradient_size,
+        scratch_, pass.stream));
     if (bias_ >= 0) {
       RETURN_IF_NOT_LAUNCHED(kernels::cuda::ShardColumnSum(
           Positions(pass.tree, layer_.out_pixels()), layer_.shape.outputs, dy, layer_.shape.outputs,
@@ -58,13 +60,14 @@ class DeviceConvolution final : public DeviceOp {
     if (dx.data == nullptr) return {};
     RETURN_IF_NOT_LAUNCHED(
         kernels::cuda::ConvolutionPack(layer_.shape, true, pass.weights + weight_, packed_, pass.stream));
-    return kernels::cuda::ConvolutionInputGradient(layer_.shape, pass.rows, dy, packed_, dx.add, dx.data,
-                                                   pass.stream);
+    return kernels::cuda::ConvolutionInputGradient(type_, layer_.shape, pass.rows, dy, packed_, dx.add,
+                                                   dx.data, pass.stream);
   }
 
  private:
   const ConvolutionLayer layer_;
   const OpContext context_;
+  const kernels::GemmType type_;
   const int64_t weight_, bias_;  // offsets in the flat buffer; no bias: -1
   float* const product_;         // before the activation
   float *const packed_, *const scratch_;

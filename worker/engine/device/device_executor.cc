@@ -77,6 +77,7 @@ class GraphDeviceExecutor final : public DeviceExecutor {
         stream_(stream),
         node_end_(NodeEnds(options)),
         extent_(DeviceExtent(options, nodes())),
+        rounded_(options.rounded_weights),
         first_row_(int64_t{options.shards.begin} * options.rows_per_shard),
         shard_rows_(static_cast<size_t>(options.shards.size()), options.rows_per_shard),
         plan_(graph_, extent_),
@@ -160,6 +161,7 @@ class GraphDeviceExecutor final : public DeviceExecutor {
     RETURN_IF_ERROR(stream_.ToDevice(inputs_, staging_.data(), staging_.size()));
     RETURN_IF_ERROR(stream_.ToDevice(input_, features_.data(), features_.size()));
     DevicePass pass = PassOf(weights);
+    pass.rounded = rounded_;
     pass.training = true;
     pass.step = step;
     pass.first_row = first_row_;
@@ -298,6 +300,7 @@ class GraphDeviceExecutor final : public DeviceExecutor {
   const kernels::DeviceStream& stream_;
   const std::vector<int> node_end_;
   const Extent extent_;
+  const uint16_t* const rounded_;
   const int64_t first_row_;  // of the whole batch
   std::vector<int> shard_rows_;
   const ExecutionPlan plan_;
@@ -323,9 +326,6 @@ absl::StatusOr<DeviceExecutor::Bytes> DeviceExecutor::BytesOf(const Model& model
 
 absl::Status DeviceExecutor::Check(std::shared_ptr<const Model> model, const ExecutorOptions& options) {
   RETURN_IF_ERROR(GraphOf(*model).status());
-  if (options.precision != Precision::kFp32) {
-    return absl::UnimplementedError("train.precision: bf16 has no kernels on a GPU yet; use fp32");
-  }
   const kernels::DeviceStream none;
   GraphDeviceExecutor executor(std::static_pointer_cast<const GraphModel>(std::move(model)), options, none);
   const std::unique_ptr<float[]> memory(new float[static_cast<size_t>(executor.plan_floats())]);
@@ -338,9 +338,6 @@ absl::StatusOr<std::unique_ptr<DeviceExecutor>> DeviceExecutor::Make(std::shared
                                                                      DeviceArena& arena,
                                                                      const kernels::DeviceStream& stream) {
   RETURN_IF_ERROR(GraphOf(*model).status());
-  if (options.precision != Precision::kFp32) {
-    return absl::UnimplementedError("train.precision: bf16 has no kernels on a GPU yet; use fp32");
-  }
   ExecutorOptions complete = options;
   complete.label_smoothing = spec.train().label_smoothing();
   auto executor = std::make_unique<GraphDeviceExecutor>(

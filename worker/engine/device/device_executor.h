@@ -20,7 +20,7 @@ namespace lockstep::engine {
 
 class DeviceExecutor {
  public:
-  // UNIMPLEMENTED: a layer of the model, or bf16, has no kernel on a GPU yet; the message names it. `stream`
+  // UNIMPLEMENTED: a layer of the model has no kernel on a GPU yet; the message names it. `stream`
   // outlives the executor.
   static absl::StatusOr<std::unique_ptr<DeviceExecutor>> Make(std::shared_ptr<const Model> model,
                                                               const v1::JobSpec& spec,
@@ -45,7 +45,8 @@ class DeviceExecutor {
   virtual void SetRows(int local_shard, int rows) = 0;
   virtual int64_t capacity() const = 0;
 
-  // As Executor::Gradient; `weights` (flat_size) is device memory. Queued.
+  // As Executor::Gradient; `weights` (flat_size) and ExecutorOptions::rounded_weights are device memory.
+  // Queued.
   virtual absl::Status Gradient(const float* weights, int64_t step, int batch_rows) = 0;
   // Device memory: (nodes, gradient_size). What lies between the parameters is zero and must stay so.
   virtual float* node_sums() = 0;

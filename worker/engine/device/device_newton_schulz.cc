@@ -59,11 +59,14 @@ Launched DeviceNewtonSchulz(int64_t rows, int64_t columns, float* matrix, char* 
       size, 0, 0, x, x, squares, reinterpret_cast<double*>(scratch + at.of_squares), stream));
   RETURN_IF_NOT_LAUNCHED(kernels::cuda::FlatNormalise(size, squares, kNewtonSchulzLeastNorm, x, stream));
   for (int i = 0; i < kNewtonSchulzIterations; ++i) {
-    RETURN_IF_NOT_LAUNCHED(kernels::cuda::Gemm({r, r, k, x, k, x, k, true, gram, r, false}, stream));
-    RETURN_IF_NOT_LAUNCHED(kernels::cuda::Gemm({r, r, r, gram, r, gram, r, false, square, r, false}, stream));
+    RETURN_IF_NOT_LAUNCHED(
+        kernels::cuda::Gemm(kernels::GemmType::kFp32, {r, r, k, x, k, x, k, true, gram, r, false}, stream));
+    RETURN_IF_NOT_LAUNCHED(kernels::cuda::Gemm(kernels::GemmType::kFp32,
+                                               {r, r, r, gram, r, gram, r, false, square, r, false}, stream));
     RETURN_IF_NOT_LAUNCHED(
         kernels::cuda::Combine(r * r, kNewtonSchulzB, gram, kNewtonSchulzC, square, stream));
-    RETURN_IF_NOT_LAUNCHED(kernels::cuda::Gemm({r, k, r, square, r, x, k, false, next, k, false}, stream));
+    RETURN_IF_NOT_LAUNCHED(kernels::cuda::Gemm(kernels::GemmType::kFp32,
+                                               {r, k, r, square, r, x, k, false, next, k, false}, stream));
     RETURN_IF_NOT_LAUNCHED(kernels::cuda::Combine(size, kNewtonSchulzA, x, 1.0f, next, stream));
     std::swap(x, next);
   }

@@ -7,6 +7,7 @@
 
 #include "kernels/cuda/shard_tree.h"
 #include "kernels/cuda/stream.h"
+#include "kernels/gemm.h"
 #include "kernels/shard_outer.h"
 #include "worker/engine/graph.h"
 
@@ -14,9 +15,10 @@ namespace lockstep::engine {
 
 // What one pass over the graph is about, as Pass. The pointers are device memory.
 struct DevicePass {
-  const float* weights = nullptr;  // flat
-  bool training = false;           // dropout on, batch statistics
-  int64_t rows = 0;                // forward computes rows [0, rows); a row is one sample
+  const float* weights = nullptr;     // flat
+  const uint16_t* rounded = nullptr;  // the weights rounded to bfloat16 (kernels/rounding.h), or null
+  bool training = false;              // dropout on, batch statistics
+  int64_t rows = 0;                   // forward computes rows [0, rows); a row is one sample
   int64_t step = 0;
   int64_t first_row = 0;  // row 0's place in the whole batch
   int batch_rows = 0;     // real rows of the whole batch, over all ranks
@@ -25,6 +27,12 @@ struct DevicePass {
   float* node_sums = nullptr;       // backward: (nodes, gradient_size)
   int64_t gradient_size = 0;
   kernels::Stream stream = nullptr;
+
+  // The weights from `offset` on are the product's b.
+  void TakeWeights(int64_t offset, kernels::GemmArguments* product) const {
+    product->b = weights + offset;
+    product->b_rounded = rounded == nullptr ? nullptr : rounded + offset;
+  }
 };
 
 // A batch before it goes to the device, in the host's memory.

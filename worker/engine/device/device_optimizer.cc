@@ -19,6 +19,7 @@ using kernels::Launched;
 using kernels::ToStatus;
 using kernels::cuda::FlatPiece;
 using kernels::cuda::FlatPieces;
+using kernels::cuda::FlatRounded;
 using kernels::cuda::FlatSteps;
 using kernels::cuda::FlatVerdict;
 
@@ -35,7 +36,7 @@ class DeviceRule {
   virtual void Prepare(int64_t step, double learning_rate) = 0;
   virtual Launched Update(const FlatPieces& pieces, const std::vector<Treatment>& treatments,
                           const FlatVerdict* verdict, float* gradient, const std::vector<float*>& state,
-                          float* weights, kernels::Stream stream) = 0;
+                          float* weights, const FlatRounded& rounded, kernels::Stream stream) = 0;
 };
 
 class DeviceSgd final : public DeviceRule {
@@ -48,14 +49,14 @@ class DeviceSgd final : public DeviceRule {
   void Prepare(int64_t, double learning_rate) override { rate_ = learning_rate; }
   Launched Update(const FlatPieces& pieces, const std::vector<Treatment>& treatments,
                   const FlatVerdict* verdict, float* gradient, const std::vector<float*>& state,
-                  float* weights, kernels::Stream stream) override {
+                  float* weights, const FlatRounded& rounded, kernels::Stream stream) override {
     FlatSteps<kernels::SgdStep> steps;
     for (size_t t = 0; t < treatments.size(); ++t) {
       steps.at[t] = {static_cast<float>(rate_ * treatments[t].rate_factor), momentum_, nesterov_,
                      static_cast<float>(treatments[t].weight_decay)};
     }
     return kernels::cuda::FlatSgd(pieces, steps, verdict, gradient, state.empty() ? nullptr : state[0],
-                                  weights, stream);
+                                  weights, rounded, stream);
   }
 
  private:
@@ -71,10 +72,11 @@ class DeviceAdam final : public DeviceRule {
   void Prepare(int64_t step, double learning_rate) override { rule_.Prepare(step, learning_rate); }
   Launched Update(const FlatPieces& pieces, const std::vector<Treatment>& treatments,
                   const FlatVerdict* verdict, float* gradient, const std::vector<float*>& state,
-                  float* weights, kernels::Stream stream) override {
+                  float* weights, const FlatRounded& rounded, kernels::Stream stream) override {
     FlatSteps<kernels::AdamStep> steps;
     for (size_t t = 0; t < treatments.size(); ++t) steps.at[t] = rule_.StepOf(treatments[t]);
-    return kernels::cuda::FlatAdam(pieces, steps, verdict, gradient, state[0], state[1], weights, stream);
+    return kernels::cuda::FlatAdam(pieces, steps, verdict, gradient, state[0], state[1], weights, rounded,
+                                   stream);
   }
 
  private:
@@ -107,8 +109,9 @@ class DeviceLion final : public DeviceRated<kernels::LionStep> {
   std::vector<std::string> states() const override { return {"exp_avg"}; }
   Launched Update(const FlatPieces& pieces, const std::vector<Treatment>& treatments,
                   const FlatVerdict* verdict, float* gradient, const std::vector<float*>& state,
-                  float* weights, kernels::Stream stream) override {
-    return kernels::cuda::FlatLion(pieces, StepsOf(treatments), verdict, gradient, state[0], weights, stream);
+                  float* weights, const FlatRounded& rounded, kernels::Stream stream) override {
+    return kernels::cuda::FlatLion(pieces, StepsOf(treatments), verdict, gradient, state[0], weights, rounded,
+                                   stream);
   }
 
  private:
@@ -124,9 +127,9 @@ class DeviceAdagrad final : public DeviceRated<kernels::AdagradStep> {
   std::vector<std::string> states() const override { return {"sum"}; }
   Launched Update(const FlatPieces& pieces, const std::vector<Treatment>& treatments,
                   const FlatVerdict* verdict, float* gradient, const std::vector<float*>& state,
-                  float* weights, kernels::Stream stream) override {
+                  float* weights, const FlatRounded& rounded, kernels::Stream stream) override {
     return kernels::cuda::FlatAdagrad(pieces, StepsOf(treatments), verdict, gradient, state[0], weights,
-                                      stream);
+                                      rounded, stream);
   }
 
  private:
@@ -145,9 +148,9 @@ class DeviceRmsProp final : public DeviceRated<kernels::RmsPropStep> {
   }
   Launched Update(const FlatPieces& pieces, const std::vector<Treatment>& treatments,
                   const FlatVerdict* verdict, float* gradient, const std::vector<float*>& state,
-                  float* weights, kernels::Stream stream) override {
+                  float* weights, const FlatRounded& rounded, kernels::Stream stream) override {
     return kernels::cuda::FlatRmsProp(pieces, StepsOf(treatments), verdict, gradient, state[0],
-                                      state.size() < 2 ? nullptr : state[1], weights, stream);
+                                      state.size() < 2 ? nullptr : state[1], weights, rounded, stream);
   }
 
  private:
@@ -175,11 +178,11 @@ class DeviceMuon final : public DeviceRule {
 
   Launched Update(const FlatPieces& pieces, const std::vector<Treatment>& treatments,
                   const FlatVerdict* verdict, float* gradient, const std::vector<float*>& state,
-                  float* weights, kernels::Stream stream) override {
+                  float* weights, const FlatRounded& rounded, kernels::Stream stream) override {
     FlatSteps<kernels::AdamStep> steps;
     for (size_t t = 0; t < treatments.size(); ++t) steps.at[t] = rule_.adamw().StepOf(treatments[t]);
-    RETURN_IF_NOT_LAUNCHED(
-        kernels::cuda::FlatAdam(pieces, steps, verdict, gradient, state[1], state[2], weights, stream));
+    RETURN_IF_NOT_LAUNCHED(kernels::cuda::FlatAdam(pieces, steps, verdict, gradient, state[1], state[2],
+                                                   weights, rounded, stream));
     RETURN_IF_NOT_LAUNCHED(
         kernels::cuda::FlatMuon(pieces, rule_.momentum(), verdict, gradient, state[0], stream));
     for (const Matrix& of : matrices_) {
@@ -187,8 +190,9 @@ class DeviceMuon final : public DeviceRule {
       RETURN_IF_NOT_LAUNCHED(
           DeviceNewtonSchulz(of.rows, of.columns, gradient + of.offset, scratch_, &direction, stream));
       const MuonRule::Move move = rule_.MoveOf(of.rows, of.columns, of.treatment);
-      RETURN_IF_NOT_LAUNCHED(kernels::cuda::FlatMove(of.rows * of.columns, move.step, direction, move.keep,
-                                                     verdict, weights + of.offset, stream));
+      RETURN_IF_NOT_LAUNCHED(kernels::cuda::FlatMove(of.offset, of.rows * of.columns, move.step, direction,
+                                                     move.keep, verdict, weights + of.offset, rounded,
+                                                     stream));
     }
     return {};
   }
@@ -319,17 +323,23 @@ class FlatDeviceOptimizer final : public DeviceOptimizer {
 
   absl::Status Apply(float* gradient, float* weights, int64_t step, double learning_rate) override {
     rule_->Prepare(step, learning_rate);
-    const FlatPieces pieces{reinterpret_cast<const FlatPiece*>(memory_ + at_.pieces),
-                            static_cast<int>(pieces_.pieces.size())};
+    const FlatPieces pieces = Pieces();
     auto* const squares = reinterpret_cast<double*>(memory_ + at_.squares);
     auto* const verdict = reinterpret_cast<FlatVerdict*>(memory_ + at_.verdict);
     const kernels::Stream on = stream_.get();
     RETURN_IF_ERROR(
         ToStatus(kernels::cuda::FlatRegularize(pieces, l1_, l2_, weights, gradient, squares, on)));
     RETURN_IF_ERROR(ToStatus(kernels::cuda::FlatClip(pieces, squares, limits_, verdict, on)));
-    RETURN_IF_ERROR(
-        ToStatus(rule_->Update(pieces, pieces_.treatments, verdict, gradient, state_, weights, on)));
+    RETURN_IF_ERROR(ToStatus(
+        rule_->Update(pieces, pieces_.treatments, verdict, gradient, state_, weights, RoundedFor(step), on)));
     return stream_.ToHost(result_.data(), verdict, sizeof(FlatVerdict));
+  }
+
+  void KeepRounded(uint16_t* rounded, const kernels::Rounding& rounding) override {
+    rounded_ = {rounded, rounding};
+  }
+  absl::Status Round(const float* weights, int64_t step) override {
+    return ToStatus(kernels::cuda::FlatRound(Pieces(), weights, RoundedFor(step), stream_.get()));
   }
 
   float norm() const override { return static_cast<const FlatVerdict*>(result_.data())->norm; }
@@ -345,6 +355,16 @@ class FlatDeviceOptimizer final : public DeviceOptimizer {
   }
 
  private:
+  FlatPieces Pieces() const {
+    return {reinterpret_cast<const FlatPiece*>(memory_ + at_.pieces),
+            static_cast<int>(pieces_.pieces.size())};
+  }
+  FlatRounded RoundedFor(int64_t step) const {
+    FlatRounded rounded = rounded_;
+    rounded.rounding.step = step;
+    return rounded;
+  }
+
   const std::unique_ptr<DeviceRule> rule_;
   const std::vector<int> trained_, matrices_;  // numbers of parameters
   const DevicePieces pieces_;
@@ -357,6 +377,7 @@ class FlatDeviceOptimizer final : public DeviceOptimizer {
     int64_t pieces, squares, verdict, scratch, state;
   } at_;
   char* memory_ = nullptr;
+  FlatRounded rounded_;  // its step is each call's
   kernels::PinnedBlock result_;
   std::vector<float*> state_;
 };

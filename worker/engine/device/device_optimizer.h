@@ -13,6 +13,7 @@
 
 #include "common/base/status.h"
 #include "kernels/cuda/runtime.h"
+#include "kernels/rounding.h"
 #include "worker/engine/device/arena.h"
 #include "worker/engine/engine.h"
 
@@ -36,6 +37,9 @@ class DeviceOptimizer {
   // As Optimizer::Apply; both are device memory.
   virtual absl::Status Apply(float* gradient, float* weights, int64_t step, double learning_rate) = 0;
   virtual float norm() const = 0;
+  // As Optimizer::KeepRounded and Round; `rounded` and `weights` are device memory, Round is queued.
+  virtual void KeepRounded(uint16_t* rounded, const kernels::Rounding& rounding) = 0;
+  virtual absl::Status Round(const float* weights, int64_t step) = 0;
   // As Optimizer::state; the data are device memory.
   virtual std::vector<Optimizer::State> state() = 0;
 };

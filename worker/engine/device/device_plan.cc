@@ -20,6 +20,9 @@ absl::StatusOr<DevicePlan> PlanDevice(const Model& model, const v1::JobSpec& spe
   plan.activations = executor.activations;
   plan.inputs = executor.inputs;
   plan.node_sums = executor.node_sums;
+  if (options.precision == Precision::kBf16) {
+    plan.rounded = DeviceAligned(model.flat_size() * int64_t{sizeof(uint16_t)});
+  }
   const int copies = 1 + (spec.train().has_ema() ? 1 : 0) + (spec.train().has_early_stopping() ? 1 : 0);
   plan.weights = copies * DeviceAligned(model.flat_size() * int64_t{sizeof(float)});
   ASSIGN_OR_RETURN(plan.optimizer, DeviceOptimizer::BytesOf(spec.train(), model));
@@ -32,7 +35,7 @@ absl::Status CheckFits(const DevicePlan& plan, const kernels::DeviceProperties& 
   return absl::ResourceExhaustedError(absl::StrCat(
       "the job does not fit the device ", device.name, " (", device.uuid, "): it needs ",
       Mebibytes(plan.total()), ": activations and their gradients ", Mebibytes(plan.activations), ", inputs ",
-      Mebibytes(plan.inputs), ", weights ", Mebibytes(plan.weights), ", gradients ",
+      Mebibytes(plan.inputs), ", weights ", Mebibytes(plan.weights + plan.rounded), ", gradients ",
       Mebibytes(plan.node_sums), ", optimizer ", Mebibytes(plan.optimizer), "; ", Mebibytes(device.free),
       " of ", Mebibytes(device.memory), " are free. ",
       rows ? "A smaller train.batch_size makes activations smaller; so do more workers."

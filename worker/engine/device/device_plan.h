@@ -9,10 +9,11 @@
 
 namespace lockstep::engine {
 
-// Bytes. The weights are counted with their average (train.ema) and the best ones (train.early_stopping).
+// Bytes. The weights are counted with their average (train.ema) and the best ones (train.early_stopping);
+// `rounded` is their copy in bfloat16 (ExecutorOptions::rounded_weights).
 struct DevicePlan {
-  int64_t activations = 0, inputs = 0, node_sums = 0, weights = 0, optimizer = 0;
-  int64_t total() const { return activations + inputs + node_sums + weights + optimizer; }
+  int64_t activations = 0, inputs = 0, node_sums = 0, rounded = 0, weights = 0, optimizer = 0;
+  int64_t total() const { return activations + inputs + node_sums + rounded + weights + optimizer; }
 };
 
 // What the executor, the optimizer and the weights will take of an arena. UNIMPLEMENTED: see their Make.

@@ -7,7 +7,7 @@ namespace lockstep::engine {
 namespace {
 
 // Raise it when a kernel's bits change.
-constexpr int kDeviceArithmeticRevision = 1;
+constexpr int kDeviceArithmeticRevision = 2;
 
 }  // namespace
 

@@ -26,9 +26,15 @@ class DeviceRank {
     plan_ = Value(PlanDevice(*model, complete, options));
     stream_ = Value(kernels::DeviceStream::Make(0));
     arena_ = Value(DeviceArena::Make(0, plan_.total()));  // not a byte more
-    executor_ = Value(DeviceExecutor::Make(model, complete, options, arena_, stream_));
+    ExecutorOptions bound = options;
+    if (plan_.rounded > 0) {
+      rounded_ = reinterpret_cast<uint16_t*>(Value(arena_.Take(plan_.rounded)));
+      bound.rounded_weights = rounded_;
+    }
+    executor_ = Value(DeviceExecutor::Make(model, complete, bound, arena_, stream_));
     optimizer_ = Value(DeviceOptimizer::Make(complete.train(), *model, arena_, stream_));
     weights_ = reinterpret_cast<float*>(Value(arena_.Take(model->flat_size() * 4)));
+    optimizer_->KeepRounded(rounded_, {});
     std::vector<float> first(static_cast<size_t>(model->flat_size()));
     model->Initialize(spec.seed(), first.data());
     SetWeights(first);
@@ -36,6 +42,9 @@ class DeviceRank {
 
   void SetWeights(const std::vector<float>& weights) {
     EXPECT_TRUE(stream_.ToDevice(weights_, weights.data(), weights.size() * 4).ok());
+    if (rounded_ != nullptr) {
+      EXPECT_TRUE(optimizer_->Round(weights_, 0).ok());
+    }
     EXPECT_TRUE(stream_.Wait().ok());
   }
   std::vector<float> Weights() const { return Fetch(weights_, size_ - kStats); }
@@ -54,9 +63,10 @@ class DeviceRank {
     return optimizer_->norm();
   }
 
-  std::vector<float> Fetch(const float* from, int64_t count) const {
-    std::vector<float> out(static_cast<size_t>(count));
-    const absl::Status status = stream_.ToHost(out.data(), from, out.size() * 4);
+  template <class T>
+  std::vector<T> Fetch(const T* from, int64_t count) const {
+    std::vector<T> out(static_cast<size_t>(count));
+    const absl::Status status = stream_.ToHost(out.data(), from, out.size() * sizeof(T));
     EXPECT_TRUE(status.ok()) << status;
     EXPECT_TRUE(stream_.Wait().ok());
     return out;
@@ -80,14 +90,17 @@ class DeviceRank {
   std::unique_ptr<DeviceExecutor> executor_;
   std::unique_ptr<DeviceOptimizer> optimizer_;
   float* weights_ = nullptr;
+  uint16_t* rounded_ = nullptr;  // in bf16
 };
 
-inline std::unique_ptr<DeviceRank> MakeDeviceRank(const TestJob& job, ShardRange range) {
+inline std::unique_ptr<DeviceRank> MakeDeviceRank(const TestJob& job, ShardRange range,
+                                                  Precision precision = Precision::kFp32) {
   ExecutorOptions options;
   options.logical_shards = job.shards;
   options.shards = range;
   options.rows_per_shard = job.rows_per_shard;
   options.seed = job.seed;
+  options.precision = precision;
   auto rank = std::make_unique<DeviceRank>(job.model, job.spec, options);
   rank->SetWeights(job.weights);
   DeviceExecutor& executor = rank->executor();

@@ -1,4 +1,5 @@
 // Whole training steps on a device: the digits' losses beside the CPU's, optimizers, and what does not fit.
+#include <bit>
 #include <cmath>
 #include <fstream>
 #include <limits>
@@ -169,6 +170,40 @@ TEST_F(DeviceTraining, OptimizerDiffersFromTheProcessors) {
       const float* data = expected[s].data;
       kernels::ExpectClose(rank->Fetch(states[s].data, job.model->flat_size()),
                            std::vector<float>(data, data + job.model->flat_size()), 1e-4);
+    }
+  }
+}
+
+TEST_F(DeviceTraining, RoundedWeightsAreNotTheWeightsOrNotTheProcessors) {
+  for (const auto& set : {Sgd, Adam, AdamW, Lion, Adagrad, RmsProp, Muon}) {
+    TestJob job(TestJob::Options{"relu", 90, 5, {60, 30}});
+    set(*job.spec.mutable_train());
+    const auto rank = MakeDeviceRank(job, {0, job.shards});
+    const int64_t size = job.model->flat_size();
+    const auto memory = *kernels::DeviceBlock::Allocate(0, static_cast<size_t>(2 * size));
+    auto* const rounded = static_cast<uint16_t*>(memory.data());
+    for (const bool stochastic : {false, true}) {
+      rank->optimizer().KeepRounded(rounded, {stochastic, 5, 0});
+      ASSERT_TRUE(rank->optimizer().Round(rank->weights(), 7).ok());
+      rank->Gradient(8, job.batch_rows());
+      EXPECT_TRUE(std::isfinite(rank->Apply(8, 0.05)));
+      const std::vector<float> weights = rank->Weights();
+      const auto kept = rank->Fetch(rounded, size);
+      std::vector<uint16_t> stochastically(kept.size());
+      kernels::cpu::RoundStochastically({true, 5, 8}, 0, size, weights.data(), stochastically.data());
+      for (const Parameter& parameter : job.model->parameters()) {
+        const bool frozen = parameter.name.starts_with("layers.1.") && job.spec.train().freeze_size() > 0;
+        int differ = 0;
+        for (int64_t i = parameter.offset; i < parameter.offset + parameter.size; ++i) {
+          const auto nearest =
+              static_cast<uint16_t>(std::bit_cast<uint32_t>(kernels::RoundedToBf16(weights[i])) >> 16);
+          ASSERT_EQ(kept[i], stochastic && !frozen ? stochastically[i] : nearest)
+              << parameter.name << " at " << i - parameter.offset;
+          if (kept[i] != nearest) ++differ;
+        }
+        if (parameter.size <= 100) continue;
+        EXPECT_EQ(differ > parameter.size / 5, stochastic && !frozen) << differ;
+      }
     }
   }
 }

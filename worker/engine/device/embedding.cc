@@ -7,6 +7,7 @@
 #include "kernels/cuda/embedding.h"
 #include "kernels/cuda/shard_outer.h"
 #include "worker/engine/device/ops.h"
+#include "worker/engine/products.h"
 
 namespace lockstep::engine {
 namespace {
@@ -23,6 +24,7 @@ class DeviceEmbedding final : public DeviceOp {
   DeviceEmbedding(const EmbeddingShape& shape, const OpContext& context)
       : shape_(shape),
         context_(context),
+        type_(TypeOf(context.precision)),
         tied_(context.kept != nullptr),
         table_(context.parameter(shape.table).offset),
         positions_(shape.positions < 0 ? -1 : context.parameter(shape.positions).offset),
@@ -87,12 +89,13 @@ class DeviceEmbedding final : public DeviceOp {
     product.node_stride = pass.gradient_size;
     product.add = {context_.tokens(), static_cast<const int32_t*>(context_.staged), context_.output_gradient,
                    shape_.width};
-    return kernels::cuda::ShardOuterProduct(Positions(pass.tree, shape_.steps), product, context_.scratch,
-                                            pass.stream);
+    return kernels::cuda::ShardOuterProduct(type_, Positions(pass.tree, shape_.steps), product,
+                                            context_.scratch, pass.stream);
   }
 
   const EmbeddingShape shape_;
   const OpContext context_;
+  const kernels::GemmType type_;
   const bool tied_;
   const int64_t table_, positions_;  // offsets in the flat buffer; no positions: -1
   const int64_t list_;

@@ -6,6 +6,7 @@
 #include "kernels/cuda/gemm.h"
 #include "kernels/cuda/shard_outer.h"
 #include "worker/engine/device/ops.h"
+#include "worker/engine/products.h"
 
 namespace lockstep::engine {
 namespace {
@@ -18,14 +19,15 @@ class DeviceLinear final : public DeviceOp {
   DeviceLinear(const LinearShape& shape, const OpContext& context)
       : shape_(shape),
         context_(context),
+        type_(TypeOf(context.precision)),
         weight_(context.parameter(shape.weight).offset),
         bias_(shape.bias < 0 ? -1 : context.parameter(shape.bias).offset),
         product_(shape.has_product() ? context.workspace : context.output) {}
 
   Launched Forward(const DevicePass& pass) override {
     const int64_t rows = pass.rows * shape_.positions;
-    RETURN_IF_NOT_LAUNCHED(Multiply(rows, shape_.outputs, shape_.inputs, context_.input(),
-                                    pass.weights + weight_, true, {product_, false}, pass.stream));
+    RETURN_IF_NOT_LAUNCHED(
+        Multiply(pass, shape_.outputs, shape_.inputs, context_.input(), true, {product_, false}));
     if (bias_ < 0 && shape_.activation == Activation::kIdentity) return {};
     return kernels::cuda::BiasActivationForward(shape_.activation, rows, shape_.outputs,
                                                 bias_ < 0 ? nullptr : pass.weights + bias_, product_,
@@ -51,7 +53,8 @@ class DeviceLinear final : public DeviceOp {
       product.ldb = shape_.inputs;
       product.out = pass.node_sums + weight_;
       product.node_stride = pass.gradient_size;
-      RETURN_IF_NOT_LAUNCHED(kernels::cuda::ShardOuterProduct(tree, product, context_.scratch, pass.stream));
+      RETURN_IF_NOT_LAUNCHED(
+          kernels::cuda::ShardOuterProduct(type_, tree, product, context_.scratch, pass.stream));
     }
     if (bias_ >= 0) {
       RETURN_IF_NOT_LAUNCHED(kernels::cuda::ShardColumnSum(tree, shape_.outputs, gradient, shape_.outputs,
@@ -60,20 +63,22 @@ class DeviceLinear final : public DeviceOp {
     }
     const InputGradient& dx = context_.input_gradients[0];
     if (dx.data == nullptr) return {};
-    return Multiply(rows, shape_.inputs, shape_.outputs, gradient, pass.weights + weight_, false, dx,
-                    pass.stream);
+    return Multiply(pass, shape_.inputs, shape_.outputs, gradient, false, dx);
   }
 
  private:
-  // out (rows, n) = a (rows, k) * weight, or its transpose.
-  static Launched Multiply(int64_t rows, int64_t n, int64_t k, const float* a, const float* weight,
-                           bool transposed, const InputGradient& out, kernels::Stream stream) {
-    return kernels::cuda::Gemm(
-        {rows, n, k, a, k, weight, transposed ? k : n, transposed, out.data, n, out.add}, stream);
+  // out (rows, n) = a (rows, k) * the weight, or its transpose.
+  Launched Multiply(const DevicePass& pass, int64_t n, int64_t k, const float* a, bool transposed,
+                    const InputGradient& out) const {
+    kernels::GemmArguments product{pass.rows * shape_.positions, n,          k,        a, k,      nullptr,
+                                   transposed ? k : n,           transposed, out.data, n, out.add};
+    pass.TakeWeights(weight_, &product);
+    return kernels::cuda::Gemm(type_, product, pass.stream);
   }
 
   const LinearShape shape_;
   const OpContext context_;
+  const kernels::GemmType type_;
   const int64_t weight_, bias_;  // offsets in the flat buffer; no bias: -1
   float* const product_;         // (rows, outputs): before the activation
 };

@@ -7,6 +7,7 @@
 #include "kernels/cuda/recurrent_cell.h"
 #include "kernels/cuda/shard_outer.h"
 #include "worker/engine/device/ops.h"
+#include "worker/engine/products.h"
 
 namespace lockstep::engine {
 namespace {
@@ -21,6 +22,7 @@ class DeviceRecurrent final : public DeviceOp {
   DeviceRecurrent(const RecurrentShape& shape, const OpContext& context)
       : shape_(shape),
         context_(context),
+        type_(TypeOf(context.precision)),
         weight_ih_(context.parameter(shape.weight_ih).offset),
         weight_hh_(context.parameter(shape.weight_hh).offset),
         bias_ih_(context.parameter(shape.bias_ih).offset),
@@ -39,10 +41,10 @@ class DeviceRecurrent final : public DeviceOp {
   }
 
   Launched Forward(const DevicePass& pass) override {
-    RETURN_IF_NOT_LAUNCHED(kernels::cuda::Gemm(
-        {pass.rows * shape_.steps, shape_.gates(), shape_.inputs, context_.input(), shape_.inputs,
-         pass.weights + weight_ih_, shape_.inputs, true, gates_, shape_.gates(), false},
-        pass.stream));
+    RETURN_IF_NOT_LAUNCHED(
+        Multiply(pass, weight_ih_,
+                 {pass.rows * shape_.steps, shape_.gates(), shape_.inputs, context_.input(), shape_.inputs,
+                  nullptr, shape_.inputs, true, gates_, shape_.gates(), false}));
     for (int64_t t = 0; t < shape_.steps; ++t) RETURN_IF_NOT_LAUNCHED(ForwardStep(pass, t));
     return {};
   }
@@ -63,10 +65,9 @@ class DeviceRecurrent final : public DeviceOp {
     RETURN_IF_NOT_LAUNCHED(BiasGradient(pass, recurrent, bias_hh_));
     const InputGradient& dx = context_.input_gradients[0];
     if (dx.data == nullptr) return {};
-    return kernels::cuda::Gemm(
-        {pass.rows * shape_.steps, shape_.inputs, shape_.gates(), gates_, shape_.gates(),
-         pass.weights + weight_ih_, shape_.inputs, false, dx.data, shape_.inputs, dx.add},
-        pass.stream);
+    return Multiply(pass, weight_ih_,
+                    {pass.rows * shape_.steps, shape_.inputs, shape_.gates(), gates_, shape_.gates(), nullptr,
+                     shape_.inputs, false, dx.data, shape_.inputs, dx.add});
   }
 
  private:
@@ -74,14 +75,20 @@ class DeviceRecurrent final : public DeviceOp {
   float* States(float* buffer, int64_t t) const { return t < 0 ? nullptr : buffer + t * shape_.hidden; }
   float* Gates(float* buffer, int64_t t) const { return buffer + t * shape_.gates(); }
 
+  // `product` with the weight at `offset` as its b.
+  Launched Multiply(const DevicePass& pass, int64_t offset, kernels::GemmArguments product) const {
+    pass.TakeWeights(offset, &product);
+    return kernels::cuda::Gemm(type_, product, pass.stream);
+  }
+
   Launched ForwardStep(const DevicePass& pass, int64_t t) const {
     float* const h_before = States(context_.output, t - 1);
     float* const product = shape_.lstm() ? step_product_ : Gates(second_, t);
     if (t > 0) {
-      RETURN_IF_NOT_LAUNCHED(kernels::cuda::Gemm(
-          {pass.rows, shape_.gates(), shape_.hidden, h_before, cell_.state_stride, pass.weights + weight_hh_,
-           shape_.hidden, true, product, cell_.recurrent_stride, false},
-          pass.stream));
+      RETURN_IF_NOT_LAUNCHED(
+          Multiply(pass, weight_hh_,
+                   {pass.rows, shape_.gates(), shape_.hidden, h_before, cell_.state_stride, nullptr,
+                    shape_.hidden, true, product, cell_.recurrent_stride, false}));
     }
     const float* const bias_ih = pass.weights + bias_ih_;
     const float* const bias_hh = pass.weights + bias_hh_;
@@ -108,11 +115,9 @@ class DeviceRecurrent final : public DeviceOp {
                                                             Gates(second_, t), pass.stream));
     }
     if (t == 0) return {};
-    return kernels::cuda::Gemm(
-        {pass.rows, shape_.hidden, shape_.gates(), Gates(shape_.lstm() ? gates_ : second_, t),
-         cell_.gates_stride, pass.weights + weight_hh_, shape_.hidden, false, from_next_, shape_.hidden,
-         false},
-        pass.stream);
+    return Multiply(pass, weight_hh_,
+                    {pass.rows, shape_.hidden, shape_.gates(), Gates(shape_.lstm() ? gates_ : second_, t),
+                     cell_.gates_stride, nullptr, shape_.hidden, false, from_next_, shape_.hidden, false});
   }
 
   Launched WeightGradient(const DevicePass& pass, const float* gates, const float* x, int64_t inputs,
@@ -126,7 +131,8 @@ class DeviceRecurrent final : public DeviceOp {
     product.ldb = inputs;
     product.out = pass.node_sums + offset;
     product.node_stride = pass.gradient_size;
-    return kernels::cuda::ShardOuterProduct(Positions(pass.tree, shape_.steps), product, sums_, pass.stream);
+    return kernels::cuda::ShardOuterProduct(type_, Positions(pass.tree, shape_.steps), product, sums_,
+                                            pass.stream);
   }
 
   Launched BiasGradient(const DevicePass& pass, const float* gates, int64_t offset) const {
@@ -137,6 +143,7 @@ class DeviceRecurrent final : public DeviceOp {
 
   const RecurrentShape shape_;
   const OpContext context_;
+  const kernels::GemmType type_;
   const int64_t weight_ih_, weight_hh_, bias_ih_, bias_hh_;  // offsets in the flat buffer
   kernels::RecurrentCell cell_;
   float* const gates_;      // (rows, steps, gates): activations, then gradients

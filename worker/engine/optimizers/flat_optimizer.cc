@@ -97,14 +97,32 @@ double FlatOptimizer::Regularized(const Piece& piece, float* gradient, const flo
   return piece.treatment.kind == Treatment::kStatistic && std::isfinite(squares) ? 0.0 : squares;
 }
 
-void FlatOptimizer::Round(const Piece& piece, const float* weights) const {
-  if (rounded_ == nullptr || piece.treatment.kind == Treatment::kFrozen) return;
-  kernels::cpu::RoundToBf16(piece.size, weights + piece.offset, rounded_ + piece.offset, large_);
+void FlatOptimizer::RoundPiece(const Piece& piece, const float* weights) const {
+  const float* const from = weights + piece.offset;
+  uint16_t* const to = rounded_ + piece.offset;
+  if (rounding_.stochastic && piece.treatment.kind != Treatment::kFrozen) {
+    kernels::cpu::RoundStochastically(rounding_, piece.offset, piece.size, from, to);
+  } else {
+    kernels::cpu::RoundToBf16(piece.size, from, to, large_);
+  }
+}
+
+void FlatOptimizer::Round(const float* weights, int64_t step) {
+  PrepareComputeThread();
+  rounding_.step = step;
+  (small_ ? &alone_ : team_)->Run([&](const Member& member) {
+    const Range share = member.Share(static_cast<int64_t>(layout_.pieces.size()));
+    for (int64_t p = share.begin; p < share.end; ++p) RoundPiece(layout_.pieces[p], weights);
+  });
 }
 
 float FlatOptimizer::Apply(float* gradient, float* weights, int64_t step, double learning_rate) {
   PrepareComputeThread();
   Prepare(step, learning_rate);
+  rounding_.step = step;
+  const auto round = [&](const Piece& piece) {
+    if (rounded_ != nullptr && piece.treatment.kind != Treatment::kFrozen) RoundPiece(piece, weights);
+  };
   Team* const team = small_ ? &alone_ : team_;
   const auto work = [&](const Member& member) {
     const Range share = member.Share(static_cast<int64_t>(layout_.pieces.size()));
@@ -127,14 +145,14 @@ float FlatOptimizer::Apply(float* gradient, float* weights, int64_t step, double
       } else if (piece.treatment.kind != Treatment::kFrozen) {
         Update(clip, piece, g, w);
       }
-      if (!has_finish()) Round(piece, weights);
+      if (!has_finish()) round(piece);
     }
     if (!has_finish()) return;
     member.Barrier();
     Finish(member, gradient, weights);
     if (rounded_ == nullptr) return;
     member.Barrier();
-    for (int64_t p = share.begin; p < share.end; ++p) Round(layout_.pieces[p], weights);
+    for (int64_t p = share.begin; p < share.end; ++p) round(layout_.pieces[p]);
   };
   team->Run(work);
   return result_;

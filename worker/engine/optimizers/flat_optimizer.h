@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernels/clip.h"
+#include "kernels/rounding.h"
 #include "worker/engine/engine.h"
 #include "worker/engine/optimizers/parameter_settings.h"
 #include "worker/engine/team.h"
@@ -47,7 +48,11 @@ class FlatOptimizer : public Optimizer {
   FlatOptimizer(const v1::TrainSpec& spec, const Model& model, Layout layout, Team* team);
 
   float Apply(float* gradient, float* weights, int64_t step, double learning_rate) final;
-  void KeepRounded(uint16_t* rounded) final { rounded_ = rounded; }
+  void KeepRounded(uint16_t* rounded, const kernels::Rounding& rounding) final {
+    rounded_ = rounded;
+    rounding_ = rounding;
+  }
+  void Round(const float* weights, int64_t step) final;
 
  protected:
   // The step's scalars, on the calling thread.
@@ -63,7 +68,7 @@ class FlatOptimizer : public Optimizer {
 
  private:
   double Regularized(const Piece& piece, float* gradient, const float* weights) const;
-  void Round(const Piece& piece, const float* weights) const;
+  void RoundPiece(const Piece& piece, const float* weights) const;
 
   Team alone_;
   bool small_;  // too small to be worth waking others
@@ -73,6 +78,7 @@ class FlatOptimizer : public Optimizer {
   const float limit_;            // 0: none
   std::vector<double> squares_;  // of each piece
   uint16_t* rounded_ = nullptr;
+  kernels::Rounding rounding_;  // of the step at work
   float result_ = 0;
 };
 

@@ -9,7 +9,6 @@
 #include "kernels/gemm.h"
 #include "kernels/test_support.h"
 #include "worker/engine/graph.h"
-#include "worker/engine/rounded_weights.h"
 
 namespace lockstep::engine {
 namespace {
@@ -97,15 +96,25 @@ TEST(MakeOptimizer, RoundedWeightsAreNotTheWeights) {
     const int64_t size = model->flat_size();
     std::vector<float> weights = kernels::Random(size, -1, 1, 1), gradient = kernels::Random(size, -1, 1, 2);
     const std::vector<float> before = weights;
-    RoundedWeights rounded(size, Precision::kBf16, nullptr);
-    if (rounded.data() == nullptr) GTEST_SKIP() << "products do not read rounded weights on this processor";
-    rounded.Follow(weights.data());
-    (*optimizer)->KeepRounded(rounded.data());
-    (*optimizer)->Apply(gradient.data(), weights.data(), 1, 0.1);
-    EXPECT_NE(weights, before) << c.name;
-    std::vector<uint16_t> expected(size);
-    kernels::cpu::RoundToBf16(size, weights.data(), expected.data(), false);
-    EXPECT_EQ(std::vector<uint16_t>(rounded.data(), rounded.data() + size), expected) << c.name;
+    std::vector<uint16_t> rounded(size), anew(size), nearest(size);
+    for (const bool stochastic : {false, true}) {
+      (*optimizer)->KeepRounded(rounded.data(), {stochastic, 5, 0});
+      (*optimizer)->Round(weights.data(), 7);
+      std::vector<float> g = gradient;
+      (*optimizer)->Apply(g.data(), weights.data(), 8, 0.1);
+      EXPECT_NE(weights, before) << c.name;
+      (*optimizer)->KeepRounded(anew.data(), {stochastic, 5, 0});
+      (*optimizer)->Round(weights.data(), 8);
+      EXPECT_EQ(rounded, anew) << c.name;
+      kernels::cpu::RoundToBf16(size, weights.data(), nearest.data(), false);
+      EXPECT_EQ(anew == nearest, !stochastic) << c.name;
+      const Parameter& frozen = model->parameters()[1];
+      EXPECT_TRUE(std::equal(anew.begin() + frozen.offset, anew.begin() + frozen.offset + frozen.size,
+                             nearest.begin() + frozen.offset));
+      (*optimizer)->KeepRounded(anew.data(), {stochastic, 6, 0});
+      (*optimizer)->Round(weights.data(), 8);
+      EXPECT_EQ(rounded == anew, !stochastic) << c.name << ": of another seed";
+    }
   }
 }
 
