@@ -81,9 +81,9 @@ class Steps {
     options.rows_per_shard = (steps->batch_ + options.logical_shards - 1) / options.logical_shards;
     options.team = &steps->team_;
     ASSIGN_OR_RETURN(options.precision, PrecisionOf(steps->spec_.train().precision()));
-    steps->rounded_ = RoundedWeights(steps->model_->flat_size(), options.precision, &steps->team_);
+    steps->rounded_ = RoundedWeights(steps->model_->flat_size(), options.precision, RoundingOf(steps->spec_),
+                                     steps->optimizer_.get());
     options.rounded_weights = steps->rounded_.data();
-    steps->optimizer_->KeepRounded(steps->rounded_.data());
     ASSIGN_OR_RETURN(steps->executor_, MakeExecutor(steps->model_, steps->spec_, options));
     steps->rows_per_shard_ = options.rows_per_shard;
     steps->weights_ = ZeroedFloats(steps->model_->flat_size());
@@ -104,7 +104,7 @@ class Steps {
   absl::StatusOr<double> Run() {
     if (!x_.empty()) Fill(step_);
     ++step_;
-    rounded_.Follow(weights_.data());
+    rounded_.Follow(weights_.data(), step_);
     executor_->Gradient(weights_.data(), step_, batch_, sums_.data());
     const double loss =
         sums_.data()[model_->flat_size() + kLossSum] / (static_cast<double>(batch_) * model_->positions());

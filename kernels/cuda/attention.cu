@@ -1,47 +1,12 @@
 #include "kernels/cuda/attention.h"
+#include "kernels/cuda/attention_inputs.h"
+#include "kernels/cuda/attention_tensor.h"
 #include "kernels/cuda/attention_tiles.h"
 
 namespace lockstep::kernels::cuda {
 namespace {
 
 constexpr int kInvalidValue = 1;  // cudaErrorInvalidValue
-
-struct AttentionInputs {
-  AttentionShape shape;
-  int64_t tiles;  // of 64 steps
-  bool four;      // q, k, v, y and dy may be read four floats at a time
-  const float *q, *k, *v, *y, *log_sums, *dy;
-
-  __device__ int64_t y_stride() const { return shape.heads * shape.head_width; }
-  __device__ int64_t group() const { return shape.heads / shape.key_heads; }
-  // Where step 0 of a head of a sample begins.
-  __device__ int64_t Query(int64_t row, int64_t head) const {
-    return row * shape.steps * shape.q_stride + head * shape.head_width;
-  }
-  __device__ int64_t Key(int64_t row, int64_t key_head, int64_t stride) const {
-    return row * shape.steps * stride + key_head * shape.head_width;
-  }
-  __device__ int64_t Output(int64_t row, int64_t head) const {
-    return row * shape.steps * y_stride() + head * shape.head_width;
-  }
-  __device__ int64_t Sums(int64_t row, int64_t head) const {
-    return (row * shape.heads + head) * shape.steps;
-  }
-  __device__ bool Sees(int64_t query, int64_t key) const {
-    return key < shape.steps && (!shape.causal || key <= query);
-  }
-};
-
-// Blocks in the order of their number, the longest of a causal head first.
-struct Place {
-  int64_t row, head, tile;
-  __device__ Place(int64_t tiles, int64_t heads, bool last_first) {
-    const int64_t block = blockIdx.x;
-    tile = last_first ? tiles - 1 - block % tiles : block % tiles;
-    head = block / tiles % heads;
-    row = block / tiles / heads;
-  }
-};
 
 __device__ inline int OwnRow(int i) { return kRowsOwned * (static_cast<int>(threadIdx.x) / kSide) + i; }
 __device__ inline int OwnScore(int j) { return static_cast<int>(threadIdx.x) % kSide + kSide * j; }
@@ -249,18 +214,12 @@ size_t SharedBytes(int floats_of_tile, int tiles) {
   return (size_t{1} * floats_of_tile * tiles + kTile * kScoreStride) * sizeof(float);
 }
 
-AttentionInputs Inputs(const AttentionShape& shape, const float* q, const float* k, const float* v,
-                       const float* y, const float* log_sums, const float* dy) {
-  const bool four = shape.head_width % 4 == 0 && shape.q_stride % 4 == 0 && shape.k_stride % 4 == 0 &&
-                    shape.v_stride % 4 == 0 && FourAtATime(q, k, v, y, dy);
-  return {shape, (shape.steps + kTile - 1) / kTile, four, q, k, v, y, log_sums, dy};
-}
-
 }  // namespace
 
-Launched AttentionForward(const AttentionShape& shape, int64_t rows, const float* q, const float* k,
-                          const float* v, float* y, float* log_sums, Stream stream) {
-  const AttentionInputs in = Inputs(shape, q, k, v, nullptr, nullptr, nullptr);
+Launched AttentionForward(GemmType type, const AttentionShape& shape, int64_t rows, const float* q,
+                          const float* k, const float* v, float* y, float* log_sums, Stream stream) {
+  if (type == GemmType::kBf16) return AttentionTensorForward(shape, rows, q, k, v, y, log_sums, stream);
+  const AttentionInputs in = InputsOf(shape, kTile, q, k, v, nullptr, nullptr, nullptr);
   const int64_t blocks = rows * shape.heads * in.tiles;
   if (blocks == 0) return {};
   return WithWidth("AttentionForward", shape.head_width, [&](auto tiles) {
@@ -270,12 +229,18 @@ Launched AttentionForward(const AttentionShape& shape, int64_t rows, const float
   });
 }
 
-Launched AttentionBackward(const AttentionShape& shape, int64_t rows, const float* q, const float* k,
-                           const float* v, const float* y, const float* log_sums, const float* dy, float* dq,
-                           float* dk, float* dv, float* offsets, Stream stream) {
-  const AttentionInputs in = Inputs(shape, q, k, v, y, log_sums, dy);
+Launched AttentionBackward(GemmType type, const AttentionShape& shape, int64_t rows, const float* q,
+                           const float* k, const float* v, const float* y, const float* log_sums,
+                           const float* dy, float* dq, float* dk, float* dv, float* offsets, Stream stream) {
+  const AttentionInputs in = InputsOf(shape, kTile, q, k, v, y, log_sums, dy);
   const int64_t places = rows * shape.heads * shape.steps;
   if (places == 0) return {};
+  if (type == GemmType::kBf16) {
+    const Launched launched = Launch<AttentionOffsetKernel>(
+        {"AttentionBackward", Blocks(places, kThreads / kWarp), kThreads, stream}, in, rows, offsets);
+    if (!launched.ok()) return launched;
+    return AttentionTensorBackward(shape, rows, q, k, v, y, log_sums, dy, offsets, dq, dk, dv, stream);
+  }
   return WithWidth("AttentionBackward", shape.head_width, [&](auto tiles) {
     constexpr int kWidth = WidthOf(decltype(tiles)());
     const size_t shared = SharedBytes(tiles.kFloats, 4);

@@ -58,11 +58,11 @@ Launched CopyBlocks(int64_t, int64_t, const float*, int64_t, bool, float*, int64
 }
 Launched ZeroBlocks(int64_t, int64_t, float*, int64_t, Stream) { return Absent(); }
 Launched Permute(const Permutation&, int64_t, const float*, bool, float*, Stream) { return Absent(); }
-Launched AttentionForward(const AttentionShape&, int64_t, const float*, const float*, const float*, float*,
-                          float*, Stream) {
+Launched AttentionForward(GemmType, const AttentionShape&, int64_t, const float*, const float*, const float*,
+                          float*, float*, Stream) {
   return Absent();
 }
-Launched AttentionBackward(const AttentionShape&, int64_t, const float*, const float*, const float*,
+Launched AttentionBackward(GemmType, const AttentionShape&, int64_t, const float*, const float*, const float*,
                            const float*, const float*, const float*, float*, float*, float*, float*, Stream) {
   return Absent();
 }

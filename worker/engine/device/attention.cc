@@ -1,6 +1,7 @@
 #include "kernels/cuda/attention.h"
 
 #include "worker/engine/device/ops.h"
+#include "worker/engine/products.h"
 
 namespace lockstep::engine {
 namespace {
@@ -13,13 +14,14 @@ class DeviceAttention final : public DeviceOp {
   DeviceAttention(const AttentionShape& shape, const OpContext& context)
       : shape_(shape),
         context_(context),
+        type_(TypeOf(context.precision)),
         q_(context.inputs[0]),
         k_(fused() ? q_ + shape.heads * shape.head_width : context.inputs[1]),
         v_(fused() ? k_ + shape.key_heads * shape.head_width : context.inputs[2]),
         log_sums_(context.workspace) {}
 
   Launched Forward(const DevicePass& pass) override {
-    return kernels::cuda::AttentionForward(shape_, pass.rows, q_, k_, v_, context_.output, log_sums_,
+    return kernels::cuda::AttentionForward(type_, shape_, pass.rows, q_, k_, v_, context_.output, log_sums_,
                                            pass.stream);
   }
 
@@ -34,7 +36,7 @@ class DeviceAttention final : public DeviceOp {
       dk = dq + shape_.heads * shape_.head_width;
       dv = dk + shape_.key_heads * shape_.head_width;
     }
-    return kernels::cuda::AttentionBackward(shape_, pass.rows, q_, k_, v_, context_.output, log_sums_,
+    return kernels::cuda::AttentionBackward(type_, shape_, pass.rows, q_, k_, v_, context_.output, log_sums_,
                                             context_.output_gradient, dq, dk, dv, context_.scratch,
                                             pass.stream);
   }
@@ -44,6 +46,7 @@ class DeviceAttention final : public DeviceOp {
 
   const AttentionShape shape_;
   const OpContext context_;
+  const kernels::GemmType type_;
   const float *const q_, *const k_, *const v_;
   float* const log_sums_;  // (rows, heads, steps)
 };
