@@ -80,7 +80,9 @@ class Execution {
   const void* arguments_ = nullptr;
   uint64_t random_ = 1;
   std::string error_;
-  bool failed_ = false, watching_ = false;
+  bool failed_ = false;
+  // Of the thread that launched: what another one does meanwhile is the host's.
+  static inline thread_local bool watching_ = false;
 
   Fibers fibers_;
   Extent block_index_;

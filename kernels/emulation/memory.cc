@@ -18,6 +18,7 @@ void Region::SplitCells() {
 }
 
 char* Memory::Add(const std::string& name, size_t size, const void* initial) {
+  const std::lock_guard lock(DeviceLock());
   Block block;
   const size_t whole = size + 2 * kGuard + kAlignment;
   block.storage.reset(new char[whole]);
@@ -36,6 +37,7 @@ char* Memory::Add(const std::string& name, size_t size, const void* initial) {
 }
 
 void Memory::Remove(const void* data) {
+  const std::lock_guard lock(DeviceLock());
   last_ = nullptr;
   blocks_.erase(reinterpret_cast<uintptr_t>(data) - kGuard);
 }
@@ -67,6 +69,11 @@ Region* Memory::Find(uintptr_t address, Region** nearest) {
   }
   *nearest = &last_->region;
   return within(last_->region, 0) ? &last_->region : nullptr;
+}
+
+std::recursive_mutex& DeviceLock() {
+  static std::recursive_mutex lock;
+  return lock;
 }
 
 Memory& DeviceMemory() {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -65,5 +66,9 @@ class Memory {
 };
 
 Memory& DeviceMemory();
+
+// The one device is one thread's at a time: for a launch, which may be another stream's than the engine's,
+// for a copy, and for as long as what Find returned is used. Recursive, since a launch adds shared arrays.
+std::recursive_mutex& DeviceLock();
 
 }  // namespace lockstep::kernels::emulation

@@ -5,6 +5,7 @@
 namespace lockstep::kernels::emulation {
 
 int Run(const LaunchPlan& plan, void (*thread)(const void*), const void* arguments) {
+  const std::lock_guard lock(DeviceLock());
   return TheExecution().Run(plan, thread, arguments);
 }
 const std::string& Error() { return TheExecution().error(); }

@@ -14,7 +14,7 @@
 //   in
 //     the source; a shuffle that reads from a lane that takes no part
 //
-// One thread of the host only; a launch returns when its kernel has ended.
+// A launch returns when its kernel has ended; those of several threads of the host come one after another.
 #pragma once
 
 #include <cstddef>

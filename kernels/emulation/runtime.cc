@@ -28,6 +28,7 @@ absl::Status CheckDevice(int device) {
 template <class Each>
 absl::Status ForCells(const char* call, const void* address, size_t bytes, const Each& each) {
   if (bytes == 0) return absl::OkStatus();
+  const std::lock_guard lock(emulation::DeviceLock());
   emulation::Region* nearest = nullptr;
   const auto at = reinterpret_cast<uintptr_t>(address);
   emulation::Region* const region = emulation::DeviceMemory().Find(at, &nearest);

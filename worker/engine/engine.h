@@ -2,7 +2,9 @@
 // into the gradient sums of this rank's reduction-tree nodes, an optimizer. No network, no files, no jobs.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -84,6 +86,15 @@ absl::StatusOr<std::shared_ptr<const Model>> BuildModel(const v1::JobSpec& spec,
 // Of the weights that products in bf16 read (train.weight_rounding).
 kernels::Rounding RoundingOf(const v1::JobSpec& spec);
 
+// Told while a gradient is computed that the floats [begin, begin + count) of each row of node_sums are
+// complete in the order of the device's queue, and not touched by what is queued later. An error ends the
+// gradient.
+using PartReady = std::function<absl::Status(size_t begin, size_t count)>;
+
+// A message that keeps a link busy for much longer than its latency; below it a part is not worth two more of
+// them.
+inline constexpr int64_t kPartFloats = (int64_t{25} << 20) / 4;
+
 struct ExecutorOptions {
   int logical_shards = 8;
   ShardRange shards;       // this rank's
@@ -94,8 +105,9 @@ struct ExecutorOptions {
   Precision precision = Precision::kFp32;
   // The weights that Gradient is given, rounded (RoundedWeights); null: products round them.
   const uint16_t* rounded_weights = nullptr;
-  double label_smoothing = 0;  // of the cross-entropy in training; MakeExecutor takes it from the spec
-  Team* team = nullptr;        // the threads to run on; outlives the executor; null: the calling thread alone
+  double label_smoothing = 0;         // of the cross-entropy in training; MakeExecutor takes it from the spec
+  int64_t part_floats = kPartFloats;  // of a gradient on a GPU, at least, before PartReady is told of it
+  Team* team = nullptr;  // the threads to run on; outlives the executor; null: the calling thread alone
 };
 
 // One rank's workspace: planned once, nothing is allocated afterwards. Not thread-safe.

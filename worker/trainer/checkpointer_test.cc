@@ -31,7 +31,7 @@ class Constant : public Program {
   int64_t step() const override { return step_; }
   bool done() const override { return false; }
   int64_t position() const override { return step_; }
-  absl::Status Contribute() override { return absl::OkStatus(); }
+  absl::Status Contribute(const PartReady&) override { return absl::OkStatus(); }
   float* node_sums() override { return nullptr; }
   absl::Status PutFlags(const float*) override { return absl::OkStatus(); }
   absl::Status GetFlags(float*) override { return absl::OkStatus(); }

@@ -92,7 +92,7 @@ class CpuStepEngine final : public StepEngine {
   float* targets() override { return executor_->targets(); }
   void SetRows(int local_shard, int rows) override { executor_->SetRows(local_shard, rows); }
 
-  absl::Status Gradient(int64_t step, int batch_rows) override {
+  absl::Status Gradient(int64_t step, int batch_rows, const engine::PartReady&) override {
     rounded_.Follow(weights_.data(), step);
     executor_->Gradient(weights_.data(), step, batch_rows, node_sums_.data());
     return absl::OkStatus();

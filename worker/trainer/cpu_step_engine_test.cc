@@ -49,7 +49,7 @@ class Rank {
     for (int row = 0; row < rows; ++row) engine_->classes()[row] = row % kClasses;
     for (int shard = 0; shard < options_.shards.size(); ++shard) engine_->SetRows(shard, kRowsPerShard);
     Expect(engine_->MakeRoom(options_));
-    Expect(engine_->Gradient(step, rows));
+    Expect(engine_->Gradient(step, rows, nullptr));
     std::vector<float> gradient(engine_->node_sums(), engine_->node_sums() + model_->gradient_size());
     EXPECT_TRUE(std::isfinite(*engine_->Update(step + 1, 0.1)));
     return gradient;

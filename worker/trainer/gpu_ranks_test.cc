@@ -70,6 +70,31 @@ TEST_F(GpuRanksTest, BitsInBf16DependOnTheNumberOfRanks) {
   EXPECT_EQ(ModelOf(job), one);
 }
 
+// Two groups for each layer and two for the flags.
+TEST_F(GpuRanksTest, SumInPartsCostsBits) {
+  const std::string quiet = Quiet();
+  for (const int world : {2, 3}) {
+    InProcessJob::Options options = Small("parts" + std::to_string(world));
+    options.environment = {"LOCKSTEP_PART_BYTES=4"};
+    EXPECT_EQ(Run(options, world).model_sha256(), quiet) << world << " ranks";
+  }
+}
+
+TEST_F(GpuRanksTest, RankThatIsKilledAmidItsBackwardPassCostsBits) {
+  const std::string quiet = Quiet();
+  int number = 0;
+  for (const char* fault : {"kill:2", "kill:4", "kill:8", "kill:9", "kill:10"}) {
+    InProcessJob::Options options = Small("amid" + std::to_string(++number));
+    options.environment = {"LOCKSTEP_PART_BYTES=4"};
+    options.stand_in[1] = fault;
+    InProcessJob job(options);
+    job.StartGeneration(3);
+    ASSERT_TRUE(job.AwaitBreak(0)) << fault;
+    job.StartGeneration(2, /*abandon=*/true);
+    EXPECT_EQ(ModelOf(job), quiet) << fault;
+  }
+}
+
 // The groups of a step's sum are two; the first of a communicator connects.
 TEST_F(GpuRanksTest, KilledRankCostsBits) {
   const std::string quiet = Quiet();
@@ -133,8 +158,9 @@ TEST_F(GpuRanksTest, GrowingAndLeavingCostsBits) {
 
 TEST_F(GpuRanksTest, AsynchronousErrorEndsTheJob) {
   const std::string quiet = Quiet();
-  for (const char* fault : {"fail:1", "fail:7"}) {
+  for (const char* fault : {"fail:1", "fail:7", "fail:9 in parts"}) {
     InProcessJob::Options options = Small(std::string("failed") + fault);
+    if (std::string(fault).ends_with("in parts")) options.environment = {"LOCKSTEP_PART_BYTES=4"};
     options.stand_in[1] = fault;
     InProcessJob job(options);
     job.StartGeneration(2);

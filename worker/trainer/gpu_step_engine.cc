@@ -2,8 +2,10 @@
 // generation's executor needs. Until then the host's copy is all there is.
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "kernels/cuda/hash.h"
 #include "kernels/cuda/launched.h"
@@ -19,6 +21,16 @@ namespace lockstep {
 namespace {
 
 constexpr int kDevice = 0;  // CUDA_VISIBLE_DEVICES leaves a trainer one
+
+// Of a gradient, at least, whose sum is begun while the rest is computed. All ranks must have the same.
+absl::StatusOr<int64_t> PartFloats() {
+  constexpr char kName[] = "LOCKSTEP_PART_BYTES";
+  const char* const text = std::getenv(kName);
+  if (text == nullptr) return engine::kPartFloats;
+  int64_t bytes = 0;
+  if (absl::SimpleAtoi(text, &bytes) && bytes > 0) return (bytes + 3) / 4;
+  return absl::InvalidArgumentError(absl::StrCat(kName, "=", text, ": expected a number of bytes above 0"));
+}
 
 class GpuStepEngine final : public StepEngine {
  public:
@@ -59,6 +71,7 @@ class GpuStepEngine final : public StepEngine {
   absl::Status Form(engine::ExecutorOptions options) override {
     RETURN_IF_ERROR(kernels::UseDevice(kDevice));
     RETURN_IF_ERROR(MakeRoom(options));
+    ASSIGN_OR_RETURN(options.part_floats, PartFloats());
     executor_.reset();
     optimizer_->KeepRounded(nullptr, {});
     rounded_ = nullptr;
@@ -105,10 +118,12 @@ class GpuStepEngine final : public StepEngine {
   float* targets() override { return executor_->targets(); }
   void SetRows(int local_shard, int rows) override { executor_->SetRows(local_shard, rows); }
 
-  absl::Status Gradient(int64_t step, int batch_rows) override {
+  // Staging is filled again once this returns, whatever came of it.
+  absl::Status Gradient(int64_t step, int batch_rows, const engine::PartReady& ready) override {
     RETURN_IF_ERROR(FollowWeights(step));
-    RETURN_IF_ERROR(executor_->Gradient(copies_[0].device, step, batch_rows));
-    return stream_.Wait();
+    const absl::Status queued = executor_->Gradient(copies_[0].device, step, batch_rows, ready);
+    const absl::Status waited = stream_.Wait();
+    return waited.ok() || absl::IsInternal(queued) ? queued : waited;
   }
   absl::Status PutStats(const float* stats) override {
     float* const pinned = static_cast<float*>(stats_.data());

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 #include <string>
+#include <cstdlib>
+#include <utility>
 #include <vector>
 
 #include "common/spec/spec.h"
@@ -37,9 +39,10 @@ class Rank {
     options_.precision = *engine_->PrecisionOf(spec.train().precision());
   }
 
-  void Form() { Expect(engine_->Form(options_)); }
-  void Step(int64_t step) {
-    Contribute(step);
+  absl::Status TryForm() { return engine_->Form(options_); }
+  void Form() { Expect(TryForm()); }
+  void Step(int64_t step, const engine::PartReady& ready = nullptr) {
+    Contribute(step, 0, ready);
     float stats[engine::kStats] = {};
     stats[engine::kLoopFlags - engine::kSamples] = 7;
     Expect(engine_->PutStats(stats));
@@ -55,6 +58,9 @@ class Rank {
     Contribute(step, std::numeric_limits<float>::infinity());
     EXPECT_FALSE(std::isfinite(*engine_->Update(step + 1, 0.01)));
   }
+  // The first row of the sums; the emulation's memory is the host's.
+  std::vector<float> Row() { return {engine_->node_sums(), engine_->node_sums() + model_->gradient_size()}; }
+  size_t flat_size() const { return static_cast<size_t>(model_->flat_size()); }
 
   // All of the state, as a peer sends and receives it.
   std::vector<std::span<float>> Buffers() {
@@ -78,7 +84,7 @@ class Rank {
   }
 
  private:
-  void Contribute(int64_t step, float first = 0) {
+  void Contribute(int64_t step, float first = 0, const engine::PartReady& ready = nullptr) {
     const int rows = options_.shards.size() * kRowsPerShard;
     for (int i = 0; i < rows * kFeatures; ++i) {
       engine_->features()[i] = std::sin(static_cast<float>(i + 100 * step));
@@ -86,7 +92,7 @@ class Rank {
     engine_->features()[0] += first;
     for (int row = 0; row < rows; ++row) engine_->classes()[row] = row % kClasses;
     for (int shard = 0; shard < options_.shards.size(); ++shard) engine_->SetRows(shard, kRowsPerShard);
-    Expect(engine_->Gradient(step, rows));
+    Expect(engine_->Gradient(step, rows, ready));
   }
   static void Expect(const absl::Status& status) { EXPECT_TRUE(status.ok()) << status; }
 
@@ -154,6 +160,39 @@ TEST(GpuStepEngineRounding, KindMakesNoDifference) {
   }
   EXPECT_NE(states[0], states[1]);
   EXPECT_NE(states[1], states[2]);
+}
+
+// A collective that adds nothing, but notes what the row holds when a part's sum is begun.
+TEST(GpuStepEngineParts, SumIsBegunAfterTheBackwardPass) {
+  setenv("LOCKSTEP_PART_BYTES", "4", /*overwrite=*/1);
+  Rank rank(1);
+  rank.Form();
+  rank.Step(1);
+  const std::vector<float> before = rank.Row();
+  std::vector<std::pair<size_t, std::vector<float>>> seen;  // end of the part, row
+  rank.Step(2, [&](size_t begin, size_t count) {
+    EXPECT_EQ(begin, seen.empty() ? 0 : seen.back().first);
+    seen.emplace_back(begin + count, rank.Row());
+    return absl::OkStatus();
+  });
+  ASSERT_GE(seen.size(), 2u) << "there are two layers";
+  EXPECT_EQ(seen.back().first, rank.flat_size());
+  for (size_t i = 0; i + 1 < seen.size(); ++i) {
+    const auto& [end, row] = seen[i];
+    const auto rest = static_cast<std::ptrdiff_t>(end), flat = static_cast<std::ptrdiff_t>(rank.flat_size());
+    EXPECT_TRUE(std::equal(row.begin() + rest, row.begin() + flat, before.begin() + rest))
+        << "what follows " << end << " was computed before its sum was begun";
+    EXPECT_FALSE(std::equal(row.begin(), row.begin() + rest, before.begin())) << "it is the step before's";
+  }
+  unsetenv("LOCKSTEP_PART_BYTES");
+}
+
+TEST(GpuStepEngineParts, PartsOfNoSizeAreTaken) {
+  for (const char* text : {"0", "-4", "much", ""}) {
+    setenv("LOCKSTEP_PART_BYTES", text, /*overwrite=*/1);
+    EXPECT_EQ(Rank(1).TryForm().code(), absl::StatusCode::kInvalidArgument) << text;
+  }
+  unsetenv("LOCKSTEP_PART_BYTES");
 }
 
 }  // namespace

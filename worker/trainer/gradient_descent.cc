@@ -131,7 +131,7 @@ int GradientDescent::BatchRows() const {
   return static_cast<int>(std::min(batch, dataset_->size(Part::kTrain) - first));
 }
 
-absl::Status GradientDescent::Contribute() {
+absl::Status GradientDescent::Contribute(const PartReady& ready) {
   if (clock_ != nullptr) clock_->Switch(TimeKind::kInput);
   const int64_t epoch = step_ / steps_per_epoch_;
   const int64_t first = (step_ % steps_per_epoch_) * train().batch_size();
@@ -166,7 +166,7 @@ absl::Status GradientDescent::Contribute() {
   for (int byte = 0; byte < kDigestBytes; ++byte) {
     stats_[engine::kSampleDigest + byte] = static_cast<float>(digest >> 8 * byte & 0xff);
   }
-  return engine_->Gradient(step_, static_cast<int>(rows));
+  return engine_->Gradient(step_, static_cast<int>(rows), ready);
 }
 
 absl::Status GradientDescent::PutFlags(const float* flags) {

@@ -41,7 +41,7 @@ class GradientDescent : public Program {
   bool done() const override { return step_ >= total_steps_ || stopped_early_; }
   // Odd: settled; even: the validation of the step before is still due.
   int64_t position() const override { return 2 * step_ + (validation_due_ ? 0 : 1); }
-  absl::Status Contribute() override;
+  absl::Status Contribute(const PartReady& ready) override;
   float* node_sums() override { return engine_->node_sums(); }
   absl::Status PutFlags(const float* flags) override;
   absl::Status GetFlags(float* flags) override;

@@ -83,6 +83,7 @@ void InProcessJob::Launch(Trainer& trainer, int index) {
                                     options_.on_gpu ? "gpu" : "cpu"};
   std::vector<std::string> variables;
   for (char** each = environ; *each != nullptr; ++each) variables.emplace_back(*each);
+  variables.insert(variables.end(), options_.environment.begin(), options_.environment.end());
   const auto fault = options_.stand_in.find(index);
   if (fault != options_.stand_in.end()) variables.push_back("LOCKSTEP_STAND_IN=" + fault->second);
   std::vector<char*> arguments, environment;

@@ -373,7 +373,13 @@ absl::StatusOr<TrainerLoop::Outcome> TrainerLoop::StepUntilBoundary() {
     const bool due = assignment_.rank() == 0 && checkpointer_->Due(*program_);
     clock_.Switch(TimeKind::kCompute);
     pulse_.Begin();
-    RETURN_IF_ERROR(program_->Contribute());
+    float* const sums = program_->node_sums();  // in place
+    size_t begun = 0;                           // floats of each row whose sum is on its way
+    const auto begin_sum = [&](size_t from, size_t count) {
+      begun = from + count;
+      return collective_->BeginSum(from, count, sums, sums);
+    };
+    RETURN_IF_ERROR(program_->Contribute(together ? begin_sum : Program::PartReady()));
     pulse_.End();
     float flags[Program::kLoopFlags] = {}, agreed[Program::kLoopFlags] = {};
     const v1::Stop::Mode stop = mailbox_->stop();
@@ -390,8 +396,10 @@ absl::StatusOr<TrainerLoop::Outcome> TrainerLoop::StepUntilBoundary() {
     }
     RETURN_IF_ERROR(program_->PutFlags(flags));
     clock_.Switch(TimeKind::kCommunication);
-    float* const sums = program_->node_sums();  // in place
-    if (together) RETURN_IF_ERROR(collective_->OrderedSum(sums, sums));
+    if (together) {
+      RETURN_IF_ERROR(begin_sum(begun, program_->reduction_size() - begun));
+      RETURN_IF_ERROR(collective_->FinishSum());
+    }
     RETURN_IF_ERROR(program_->GetFlags(agreed));
     const std::chrono::nanoseconds reduced = clock_.Switch(TimeKind::kCompute);
     if (compares && !ReplicasAgree(agreed + kReplica, assignment_.world())) return NameCorruptReplica(hash);

@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -53,8 +54,11 @@ class Program {
   // that is behind takes the state of one that is not.
   virtual int64_t position() const = 0;
 
-  // The local part of the next step, into node_sums(): (MaximalNodes of the shards, reduction_size()).
-  virtual absl::Status Contribute() = 0;
+  // Begins the sum of the floats [begin, begin + count) of each row: Collective::BeginSum.
+  using PartReady = std::function<absl::Status(size_t begin, size_t count)>;
+  // The local part of the next step, into node_sums(): (MaximalNodes of the shards, reduction_size()). On the
+  // way it may call `ready` for parts that follow each other from 0 on; the loop's own numbers are in none.
+  virtual absl::Status Contribute(const PartReady& ready) = 0;
   virtual float* node_sums() = 0;
   // The loop's own numbers: kLoopFlags of the first row, put in after Contribute, and taken out of the sum.
   virtual absl::Status PutFlags(const float* flags) = 0;

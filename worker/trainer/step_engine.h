@@ -56,8 +56,10 @@ class StepEngine {
   virtual float* targets() = 0;
   virtual void SetRows(int local_shard, int rows) = 0;
 
-  // As engine::Executor::Gradient, from the state's weights into node_sums(). Returns when it is done.
-  virtual absl::Status Gradient(int64_t step, int batch_rows) = 0;
+  // As engine::Executor::Gradient, from the state's weights into node_sums(). Returns when it is done. On a
+  // GPU `ready`, which may be null, is told of parts as DeviceExecutor::Gradient has it; the processor tells
+  // of none: its sums are done by the thread that would begin them.
+  virtual absl::Status Gradient(int64_t step, int batch_rows, const engine::PartReady& ready) = 0;
   // What follows the rows' own stats in the first row of node_sums: (kStats - engine::kSamples).
   virtual absl::Status PutStats(const float* stats) = 0;
   // All stats of the first row: (kStats).

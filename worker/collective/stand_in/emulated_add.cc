@@ -15,6 +15,7 @@ void* AllocateForAdd(size_t bytes) {
 }
 void FreeForAdd(void* memory) { kernels::emulation::DeviceMemory().Remove(memory); }
 bool AcceptsForAdd(const void* memory) {
+  const std::lock_guard lock(kernels::emulation::DeviceLock());
   kernels::emulation::Region* nearest = nullptr;
   return kernels::emulation::DeviceMemory().Find(reinterpret_cast<uintptr_t>(memory), &nearest) != nullptr;
 }

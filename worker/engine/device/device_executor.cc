@@ -10,6 +10,7 @@
 #include "worker/engine/binding.h"
 #include "worker/engine/device/device_loss.h"
 #include "worker/engine/device/device_op.h"
+#include "worker/engine/device/gradient_parts.h"
 #include "worker/engine/graph.h"
 #include "worker/engine/plan.h"
 
@@ -82,6 +83,7 @@ class GraphDeviceExecutor final : public DeviceExecutor {
         shard_rows_(static_cast<size_t>(options.shards.size()), options.rows_per_shard),
         plan_(graph_, extent_),
         at_(*model_, extent_, options.shards.size(), nodes()),
+        parts_(CutBackward(graph_, options.part_floats)),
         loss_(graph_.loss, extent_.rows * model_->positions(), model_->outputs(), options.label_smoothing) {
     tree_.rows_per_shard = options.rows_per_shard;
     tree_.nodes = nodes();
@@ -152,32 +154,23 @@ class GraphDeviceExecutor final : public DeviceExecutor {
   float* node_sums() override { return node_sums_; }
   int nodes() const override { return static_cast<int>(node_end_.size()); }
 
-  absl::Status Gradient(const float* weights, int64_t step, int batch_rows) override {
+  absl::Status Gradient(const float* weights, int64_t step, int batch_rows, const PartReady& ready) override {
     StageRows();
     HostBatch batch;
     batch.tokens = tokens();
     batch.tree = HostTree();
     for (const auto& op : ops_) op->Stage(batch);
-    RETURN_IF_ERROR(stream_.ToDevice(inputs_, staging_.data(), staging_.size()));
-    RETURN_IF_ERROR(stream_.ToDevice(input_, features_.data(), features_.size()));
     DevicePass pass = PassOf(weights);
     pass.rounded = rounded_;
     pass.training = true;
     pass.step = step;
     pass.first_row = first_row_;
     pass.batch_rows = batch_rows;
-    RETURN_IF_ERROR(Forward(pass));
-    const float scale = 1.0f / (static_cast<float>(batch_rows) * static_cast<float>(model_->positions()));
-    RETURN_IF_ERROR(loss_.Run(stream_, Positions(tree_, model_->positions()), shard_rows_, scale,
-                              DeviceClasses(), reinterpret_cast<const float*>(inputs_ + at_.targets), output_,
-                              loss_memory_, node_sums_ + graph_.flat_size, pass.gradient_size));
-    for (size_t i = ops_.size(); i-- > 0;) {
-      if (!plan_.node(static_cast<int>(i)).backward) continue;
-      RETURN_IF_ERROR(Annotate(ToStatus(ops_[i]->Backward(pass)), graph_.nodes[i]->name()));
-      for (const Addition& addition : additions_[i]) {
-        RETURN_IF_ERROR(
-            ToStatus(kernels::cuda::TreeAddInto(addition.count, addition.from, addition.to, stream_.get())));
-      }
+    RETURN_IF_ERROR(ForwardAndLoss(pass));
+    size_t nodes_left = ops_.size();
+    for (const BackwardPart& part : parts_) {
+      for (; nodes_left > part.first_node; --nodes_left) RETURN_IF_ERROR(Backward(pass, nodes_left - 1));
+      if (ready != nullptr && part.count > 0) RETURN_IF_ERROR(ready(part.begin, part.count));
     }
     return absl::OkStatus();
   }
@@ -280,6 +273,27 @@ class GraphDeviceExecutor final : public DeviceExecutor {
     return absl::OkStatus();
   }
 
+  absl::Status ForwardAndLoss(const DevicePass& pass) {
+    RETURN_IF_ERROR(stream_.ToDevice(inputs_, staging_.data(), staging_.size()));
+    RETURN_IF_ERROR(stream_.ToDevice(input_, features_.data(), features_.size()));
+    RETURN_IF_ERROR(Forward(pass));
+    const float scale =
+        1.0f / (static_cast<float>(pass.batch_rows) * static_cast<float>(model_->positions()));
+    return loss_.Run(stream_, Positions(tree_, model_->positions()), shard_rows_, scale, DeviceClasses(),
+                     reinterpret_cast<const float*>(inputs_ + at_.targets), output_, loss_memory_,
+                     node_sums_ + graph_.flat_size, pass.gradient_size);
+  }
+
+  absl::Status Backward(const DevicePass& pass, size_t node) {
+    if (!plan_.node(static_cast<int>(node)).backward) return absl::OkStatus();
+    RETURN_IF_ERROR(Annotate(ToStatus(ops_[node]->Backward(pass)), graph_.nodes[node]->name()));
+    for (const Addition& addition : additions_[node]) {
+      RETURN_IF_ERROR(
+          ToStatus(kernels::cuda::TreeAddInto(addition.count, addition.from, addition.to, stream_.get())));
+    }
+    return absl::OkStatus();
+  }
+
   // Runs the forward pass over `rows` of x, as many at a time as there is room for, then use(first, count).
   // Staging is not touched: it may hold the next batch.
   template <class Use>
@@ -305,6 +319,7 @@ class GraphDeviceExecutor final : public DeviceExecutor {
   std::vector<int> shard_rows_;
   const ExecutionPlan plan_;
   const StepInputs at_;
+  const std::vector<BackwardPart> parts_;
   const DeviceLoss loss_;
   kernels::DeviceTree tree_;
   kernels::PinnedBlock staging_, features_, results_;

@@ -2,7 +2,7 @@
 // device's kernels. Weights and node sums stay on the device; batches come through pinned staging.
 //
 //   fill features() or tokens(), classes() or targets() and SetRows
-//   Gradient(weights, ...)   queues copies, forward, loss, backward
+//   Gradient(weights, ...)   queues copies, forward, loss, backward; says which parts are ready on the way
 //   stream().Wait()          before staging is filled again
 //
 // Rows, shards and bits are as Executor promises them. Not thread-safe.
@@ -46,8 +46,11 @@ class DeviceExecutor {
   virtual int64_t capacity() const = 0;
 
   // As Executor::Gradient; `weights` (flat_size) and ExecutorOptions::rounded_weights are device memory.
-  // Queued.
-  virtual absl::Status Gradient(const float* weights, int64_t step, int batch_rows) = 0;
+  // Queued. `ready`, which may be null, is told of parts that follow each other from 0 on, of
+  // options.part_floats each or more; what is left at the end, and the stats, are ready with the rest of the
+  // stream.
+  virtual absl::Status Gradient(const float* weights, int64_t step, int batch_rows,
+                                const PartReady& ready) = 0;
   // Device memory: (nodes, gradient_size). What lies between the parameters is zero and must stay so.
   virtual float* node_sums() = 0;
   virtual int nodes() const = 0;

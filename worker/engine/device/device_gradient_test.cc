@@ -1,6 +1,7 @@
 // Gradients of whole models on a device: against the CPU's, and bit for bit between partitions and repeats.
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "common/spec/spec.h"
 #include "worker/engine/device/device_rank_for_test.h"
@@ -175,6 +176,47 @@ TEST_P(DeviceGradient, BitsDependOnTheOrderOfThreads) {
     const std::vector<float> again = rank->Gradient(3, job().batch_rows());
     ASSERT_EQ(0, std::memcmp(first.data(), again.data(), first.size() * sizeof(float))) << "repeat " << seed;
   }
+}
+
+// What a part holds when it is said to be ready, in the stream's order, beside what the row holds at the end.
+TEST_P(DeviceGradient, PartIsReadyTooEarlyOrForgottenOrCostsBits) {
+  const ShardRange some = ShardsOfRank(job().shards, 3, 1);
+  const std::vector<float> whole = MakeDeviceRank(job(), some)->Gradient(3, job().batch_rows());
+  const auto rank = MakeDeviceRank(job(), some, Precision::kFp32, /*part_floats=*/1);
+  std::vector<std::pair<size_t, std::vector<float>>> parts;
+  size_t begun = 0;
+  const PartReady keep = [&](size_t begin, size_t count) -> absl::Status {
+    EXPECT_EQ(begin, begun);
+    begun = begin + count;
+    for (int node = 0; node < rank->executor().nodes(); ++node) {
+      const auto at = static_cast<int64_t>(begin) + node * job().model->gradient_size();
+      parts.emplace_back(at, rank->Fetch(rank->executor().node_sums() + at, static_cast<int64_t>(count)));
+    }
+    return absl::OkStatus();
+  };
+  EXPECT_EQ(rank->Gradient(3, job().batch_rows(), keep), whole);
+  EXPECT_EQ(static_cast<int64_t>(begun), job().model->flat_size());
+  for (const auto& [begin, floats] : parts) {
+    const auto from = whole.begin() + static_cast<int64_t>(begin);
+    EXPECT_EQ(floats, std::vector<float>(from, from + std::ssize(floats))) << "from " << begin;
+  }
+}
+
+TEST_P(DeviceGradient, SmallModelIsCutOrErrorOfAPartForgotten) {
+  const auto whole = MakeDeviceRank(job(), {0, job().shards});
+  whole->Gradient(3, job().batch_rows(), [](size_t, size_t) -> absl::Status {
+    ADD_FAILURE() << "a part of a row below kPartFloats";
+    return absl::OkStatus();
+  });
+  const auto cut = MakeDeviceRank(job(), {0, job().shards}, Precision::kFp32, /*part_floats=*/1);
+  int calls = 0;
+  const absl::Status status =
+      cut->executor().Gradient(cut->weights(), 3, job().batch_rows(), [&](size_t, size_t) {
+        ++calls;
+        return absl::UnavailableError("a peer died");
+      });
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+  EXPECT_EQ(calls, 1);
 }
 
 // Predictions of tokens are their losses.

@@ -50,8 +50,8 @@ class DeviceRank {
   std::vector<float> Weights() const { return Fetch(weights_, size_ - kStats); }
 
   // (nodes, gradient_size)
-  std::vector<float> Gradient(int64_t step, int batch_rows) {
-    const absl::Status status = executor_->Gradient(weights_, step, batch_rows);
+  std::vector<float> Gradient(int64_t step, int batch_rows, const PartReady& ready = nullptr) {
+    const absl::Status status = executor_->Gradient(weights_, step, batch_rows, ready);
     EXPECT_TRUE(status.ok()) << status;
     return Fetch(executor_->node_sums(), executor_->nodes() * size_);
   }
@@ -94,13 +94,15 @@ class DeviceRank {
 };
 
 inline std::unique_ptr<DeviceRank> MakeDeviceRank(const TestJob& job, ShardRange range,
-                                                  Precision precision = Precision::kFp32) {
+                                                  Precision precision = Precision::kFp32,
+                                                  int64_t part_floats = kPartFloats) {
   ExecutorOptions options;
   options.logical_shards = job.shards;
   options.shards = range;
   options.rows_per_shard = job.rows_per_shard;
   options.seed = job.seed;
   options.precision = precision;
+  options.part_floats = part_floats;
   auto rank = std::make_unique<DeviceRank>(job.model, job.spec, options);
   rank->SetWeights(job.weights);
   DeviceExecutor& executor = rank->executor();
