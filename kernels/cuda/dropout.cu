@@ -12,10 +12,11 @@ struct alignas(kCount) MaskPack {
 
 // Bits of a Philox block go to four columns 16 apart; one thread makes kCount neighbouring blocks.
 template <int kCount>
-__global__ void DropoutKernel(DropoutKey key, uint32_t threshold, float scale, int64_t rows, int64_t width,
-                              const float* x, float* y, uint8_t* mask) {
+__global__ void DropoutKernel(DropoutKey key, const int64_t* step, uint32_t threshold, float scale,
+                              int64_t rows, int64_t width, const float* x, float* y, uint8_t* mask) {
   constexpr int kPerGroup = 16 / kCount;
   const int64_t items_per_row = (width + 63) / 64 * kPerGroup;
+  key.step = *step;
   const uint64_t high = key.CounterHigh();
   for (int64_t i = FirstItem(); i < rows * items_per_row; i += ItemStride()) {
     const int64_t row = i / items_per_row, item = i % items_per_row;
@@ -56,17 +57,17 @@ float Scale(double p) { return static_cast<float>(1.0 / (1.0 - p)); }
 
 }  // namespace
 
-Launched DropoutForward(const DropoutKey& key, double p, int64_t rows, int64_t width, const float* x,
-                        float* y, uint8_t* mask, Stream stream) {
+Launched DropoutForward(const DropoutKey& key, const int64_t* step, double p, int64_t rows, int64_t width,
+                        const float* x, float* y, uint8_t* mask, Stream stream) {
   if (rows * width == 0) return {};
   const int64_t groups = rows * ((width + 63) / 64);
   const uint32_t threshold = DropoutThreshold(p);
   if (width % 4 == 0 && FourAtATime(x, y, mask)) {
-    return Launch<DropoutKernel<4>>({"DropoutForward", Blocks(groups * 4), kThreads, stream}, key, threshold,
-                                    Scale(p), rows, width, x, y, mask);
+    return Launch<DropoutKernel<4>>({"DropoutForward", Blocks(groups * 4), kThreads, stream}, key, step,
+                                    threshold, Scale(p), rows, width, x, y, mask);
   }
-  return Launch<DropoutKernel<1>>({"DropoutForward", Blocks(groups * 16), kThreads, stream}, key, threshold,
-                                  Scale(p), rows, width, x, y, mask);
+  return Launch<DropoutKernel<1>>({"DropoutForward", Blocks(groups * 16), kThreads, stream}, key, step,
+                                  threshold, Scale(p), rows, width, x, y, mask);
 }
 
 Launched DropoutBackward(double p, int64_t count, const uint8_t* mask, const float* dy, float* dx,

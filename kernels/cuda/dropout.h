@@ -8,8 +8,10 @@
 
 namespace lockstep::kernels::cuda {
 
-Launched DropoutForward(const DropoutKey& key, double p, int64_t rows, int64_t width, const float* x,
-                        float* y, uint8_t* mask, Stream stream);
+// `step` is the device's and takes the place of key.step, so that a captured launch draws another mask each
+// time.
+Launched DropoutForward(const DropoutKey& key, const int64_t* step, double p, int64_t rows, int64_t width,
+                        const float* x, float* y, uint8_t* mask, Stream stream);
 Launched DropoutBackward(double p, int64_t count, const uint8_t* mask, const float* dy, float* dx,
                          Stream stream);
 

@@ -20,7 +20,10 @@ TEST_F(CudaDropout, MaskOrValuesDifferFromTheCpus) {
     const auto out = InAnyOrder([&] {
       const OnDevice<float> from(x), to(count), back(count);
       const OnDevice<uint8_t> kept(count);
-      EXPECT_LAUNCHED(cuda::DropoutForward(key, 0.3, rows, width, from.get(), to.get(), kept.get(), nullptr));
+      const OnDevice<int64_t> step(std::vector<int64_t>{key.step});
+      const DropoutKey other{key.seed, key.layer, -1, key.first_row};
+      EXPECT_LAUNCHED(cuda::DropoutForward(other, step.get(), 0.3, rows, width, from.get(), to.get(),
+                                           kept.get(), nullptr));
       EXPECT_LAUNCHED(cuda::DropoutBackward(0.3, count, kept.get(), from.get(), back.get(), nullptr));
       EXPECT_EQ(kept.Fetch(), mask);
       return Outputs{to.Fetch(), back.Fetch()};

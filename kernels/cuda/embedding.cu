@@ -43,6 +43,7 @@ __global__ void EmbeddingBackwardKernel(DeviceTree tree, TokenBuckets buckets, i
   const bool mine = column < width;
   int32_t begin = buckets.begin[bucket];
   const int32_t last = buckets.begin[bucket + 1];
+  if (begin == last) return;
   float* const row = dtable + buckets.token[bucket] * width + column;
   OpenSubtrees<kCount> open;
   int shard = 0;

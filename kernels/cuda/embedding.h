@@ -15,8 +15,9 @@ namespace lockstep::kernels::cuda {
 Launched EmbeddingForward(int64_t rows, int64_t steps, int64_t width, const int32_t* tokens,
                           const float* table, const float* positions, float* y, Stream stream);
 
-// Overwrites the rows of all buckets in each node. A leaf is eight interleaved chains over the shard's places
-// of the token, then these in order: its bits depend on the shard alone.
+// Overwrites the rows of all buckets in each node; an empty bucket has none, and its token is not read. A
+// leaf is eight interleaved chains over the shard's places of the token, then these in order: its bits depend
+// on the shard alone.
 Launched EmbeddingBackward(const DeviceTree& tree, const TokenBuckets& buckets, int64_t width,
                            const float* dy, float* dtable, int64_t node_stride, Stream stream);
 

@@ -145,24 +145,59 @@ void DeviceStream::Destroy() {
   if (stream_ != nullptr) (void)cudaStreamDestroy(stream_);
 }
 
+// No bytes: a capture may refuse what does nothing.
 absl::Status DeviceStream::ToDevice(void* to, const void* from, size_t bytes) const {
+  if (bytes == 0) return absl::OkStatus();
   CUDA_CALL(device_, cudaMemcpyAsync, to, from, bytes, cudaMemcpyHostToDevice, stream_);
   return absl::OkStatus();
 }
 absl::Status DeviceStream::ToHost(void* to, const void* from, size_t bytes) const {
+  if (bytes == 0) return absl::OkStatus();
   CUDA_CALL(device_, cudaMemcpyAsync, to, from, bytes, cudaMemcpyDeviceToHost, stream_);
   return absl::OkStatus();
 }
 absl::Status DeviceStream::OnDevice(void* to, const void* from, size_t bytes) const {
+  if (bytes == 0) return absl::OkStatus();
   CUDA_CALL(device_, cudaMemcpyAsync, to, from, bytes, cudaMemcpyDeviceToDevice, stream_);
   return absl::OkStatus();
 }
 absl::Status DeviceStream::Zero(void* to, size_t bytes) const {
+  if (bytes == 0) return absl::OkStatus();
   CUDA_CALL(device_, cudaMemsetAsync, to, 0, bytes, stream_);
   return absl::OkStatus();
 }
 absl::Status DeviceStream::Wait() const {
   CUDA_CALL(device_, cudaStreamSynchronize, stream_);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<DeviceGraph> DeviceGraph::Capture(const DeviceStream& stream,
+                                                 const std::function<absl::Status()>& queue) {
+  const int device = stream.device();
+  // Other threads' calls are their own: NCCL has some.
+  CUDA_CALL(device, cudaStreamBeginCapture, stream.get(), cudaStreamCaptureModeThreadLocal);
+  const absl::Status queued = queue();
+  cudaGraph_t recorded = nullptr;
+  const absl::Status ended =
+      Check(cudaStreamEndCapture(stream.get(), &recorded), "cudaStreamEndCapture", device);
+  DeviceGraph graph;
+  absl::Status status = queued.ok() ? ended : queued;
+  if (status.ok()) {
+    status = Check(cudaGraphInstantiateWithFlags(&graph.graph_, recorded, 0), "cudaGraphInstantiateWithFlags",
+                   device);
+  }
+  if (recorded != nullptr) (void)cudaGraphDestroy(recorded);
+  if (status.ok()) return graph;
+  (void)cudaGetLastError();  // the next launch's check would take it for its own
+  return status;
+}
+
+void DeviceGraph::Destroy() {
+  if (graph_ != nullptr) (void)cudaGraphExecDestroy(graph_);
+}
+
+absl::Status DeviceGraph::Launch(const DeviceStream& stream) const {
+  CUDA_CALL(stream.device(), cudaGraphLaunch, graph_, stream.get());
   return absl::OkStatus();
 }
 

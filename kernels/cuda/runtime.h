@@ -8,11 +8,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <utility>
 
 #include "absl/status/statusor.h"
 #include "kernels/cuda/stream.h"
+
+struct CUgraphExec_st;
 
 namespace lockstep::kernels {
 
@@ -91,6 +94,31 @@ class DeviceStream {
   void Destroy();
   Stream stream_ = nullptr;
   int device_ = -1;
+};
+
+// A stretch of a stream's work, recorded once and then queued with one call. What a launch was given by value
+// stays what it was; what it reads from memory, the host's pinned memory included, it reads each time.
+class DeviceGraph {
+ public:
+  DeviceGraph() = default;
+  // Records what `queue` queues on `stream`; nothing of it is done. `queue` neither waits nor allocates, and
+  // launches what it launches for the first time before: a module may be loaded then. Its errors are
+  // returned.
+  static absl::StatusOr<DeviceGraph> Capture(const DeviceStream& stream,
+                                             const std::function<absl::Status()>& queue);
+  ~DeviceGraph() { Destroy(); }
+  DeviceGraph(DeviceGraph&& other) noexcept { *this = std::move(other); }
+  DeviceGraph& operator=(DeviceGraph&& other) noexcept {
+    std::swap(graph_, other.graph_);
+    return *this;
+  }
+
+  // Queued. REQUIRES: it was captured on this stream's device.
+  absl::Status Launch(const DeviceStream& stream) const;
+
+ private:
+  void Destroy();
+  CUgraphExec_st* graph_ = nullptr;
 };
 
 // Makes `device` the one that this thread launches on.

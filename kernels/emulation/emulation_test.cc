@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "kernels/cuda/device_for_test.h"
+#include "kernels/cuda/runtime.h"
 #include "kernels/emulation/run.h"
 #include "kernels/emulation/wrong_kernels.h"
 #include "kernels/test_support.h"
@@ -118,6 +119,24 @@ TEST(Emulation, WrongKernelIsNotReportedWithItsPlace) {
 TEST(Emulation, ErrorOutlivesItsLaunch) {
   EXPECT_FALSE(RunOnce(Case::kNoBarrier).ok);
   EXPECT_TRUE(RunOnce(Case::kReverse).ok);
+}
+
+TEST(Emulation, ErrorOfAReplayedKernelNamesAnotherPlaceOrComesInTheCapture) {
+  const DeviceStream stream = *DeviceStream::Make(0);
+  const OnDevice<float> data(Random(256, -1, 1, 1)), out(256);
+  const OnDevice<int> counter(std::vector<int>{0});
+  const auto graph = DeviceGraph::Capture(
+      stream, [&] { return ToStatus(RunCase(Case::kReadPastEnd, data.get(), out.get(), counter.get())); });
+  ASSERT_TRUE(graph.ok()) << graph.status();
+  for (int time = 0; time < 2; ++time) {
+    const absl::Status status = graph->Launch(stream);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInternal) << status;
+    const std::string direct =
+        ToStatus(RunCase(Case::kReadPastEnd, data.get(), out.get(), counter.get())).ToString();
+    const std::string kernel = direct.substr(0, direct.find(", block"));  // threads come in any order
+    EXPECT_EQ(status.ToString().substr(0, kernel.size()), kernel);
+    EXPECT_NE(kernel.find(": kernel "), std::string::npos) << kernel;
+  }
 }
 
 }  // namespace

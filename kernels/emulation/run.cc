@@ -1,12 +1,34 @@
 #include "kernels/emulation/run.h"
 
+#include <cstddef>
+#include <cstring>
+#include <mutex>
+#include <utility>
+#include <vector>
+
 #include "kernels/emulation/execution.h"
+#include "kernels/emulation/recording.h"
 
 namespace lockstep::kernels::emulation {
 
-int Run(const LaunchPlan& plan, void (*thread)(const void*), const void* arguments) {
+namespace {
+
+int RunNow(const LaunchPlan& plan, void (*thread)(const void*), const void* arguments) {
   const std::lock_guard lock(DeviceLock());
   return TheExecution().Run(plan, thread, arguments);
+}
+
+}  // namespace
+
+int Run(const LaunchPlan& plan, void (*thread)(const void*), const void* arguments, size_t bytes) {
+  if (recording == nullptr) return RunNow(plan, thread, arguments);
+  std::vector<std::max_align_t> copy((bytes + sizeof(std::max_align_t) - 1) / sizeof(std::max_align_t));
+  std::memcpy(copy.data(), arguments, bytes);
+  recording->emplace_back([plan, thread, copy = std::move(copy)] {
+    if (RunNow(plan, thread, copy.data()) == 0) return absl::OkStatus();
+    return absl::InternalError(std::string(plan.launcher) + ": " + Error());
+  });
+  return 0;
 }
 const std::string& Error() { return TheExecution().error(); }
 void SetOrder(uint64_t seed) { TheExecution().SetOrder(seed); }

@@ -38,8 +38,9 @@ struct LaunchPlan {
 
 inline constexpr int kLaunchFailed = 719;  // cudaErrorLaunchFailure
 
-// 0, or kLaunchFailed: Error() says why. `thread` is called once for each thread.
-int Run(const LaunchPlan& plan, void (*thread)(const void*), const void* arguments);
+// 0, or kLaunchFailed: Error() says why. `thread` is called once for each thread, with `arguments`, which are
+// so many bytes. In a capture the launch is recorded with its arguments as they are.
+int Run(const LaunchPlan& plan, void (*thread)(const void*), const void* arguments, size_t bytes);
 
 // What was wrong with the last launch that failed.
 const std::string& Error();

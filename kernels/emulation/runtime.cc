@@ -4,9 +4,13 @@
 
 #include <atomic>
 #include <cstring>
+#include <memory>
+#include <mutex>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "kernels/emulation/memory.h"
+#include "kernels/emulation/recording.h"
 #include "kernels/emulation/run.h"
 
 namespace lockstep::kernels {
@@ -53,6 +57,13 @@ absl::Status Write(const char* call, const void* address, size_t bytes) {
     return true;
   });
 }
+template <class Work>
+absl::Status Queue(const Work& work) {
+  if (emulation::recording == nullptr) return work();
+  emulation::recording->emplace_back(work);
+  return absl::OkStatus();
+}
+
 absl::Status Read(const char* call, const void* address, size_t bytes) {
   return ForCells(call, address, bytes,
                   [](const emulation::Cell& cell) { return cell.writer != emulation::kNever; });
@@ -137,26 +148,59 @@ DeviceStream& DeviceStream::operator=(DeviceStream&& other) noexcept {
 void DeviceStream::Destroy() {}
 
 absl::Status DeviceStream::ToDevice(void* to, const void* from, size_t bytes) const {
-  if (absl::Status status = Write("ToDevice", to, bytes); !status.ok()) return status;
-  if (bytes > 0) std::memcpy(to, from, bytes);
-  return absl::OkStatus();
+  return Queue([=] {
+    if (absl::Status status = Write("ToDevice", to, bytes); !status.ok()) return status;
+    if (bytes > 0) std::memcpy(to, from, bytes);
+    return absl::OkStatus();
+  });
 }
 absl::Status DeviceStream::ToHost(void* to, const void* from, size_t bytes) const {
-  if (absl::Status status = Read("ToHost", from, bytes); !status.ok()) return status;
-  if (bytes > 0) std::memcpy(to, from, bytes);
-  return absl::OkStatus();
+  return Queue([=] {
+    if (absl::Status status = Read("ToHost", from, bytes); !status.ok()) return status;
+    if (bytes > 0) std::memcpy(to, from, bytes);
+    return absl::OkStatus();
+  });
 }
 absl::Status DeviceStream::OnDevice(void* to, const void* from, size_t bytes) const {
-  if (absl::Status status = Read("OnDevice", from, bytes); !status.ok()) return status;
-  if (absl::Status status = Write("OnDevice", to, bytes); !status.ok()) return status;
-  if (bytes > 0) std::memmove(to, from, bytes);
-  return absl::OkStatus();
+  return Queue([=] {
+    if (absl::Status status = Read("OnDevice", from, bytes); !status.ok()) return status;
+    if (absl::Status status = Write("OnDevice", to, bytes); !status.ok()) return status;
+    if (bytes > 0) std::memmove(to, from, bytes);
+    return absl::OkStatus();
+  });
 }
 absl::Status DeviceStream::Zero(void* to, size_t bytes) const {
-  if (absl::Status status = Write("Zero", to, bytes); !status.ok()) return status;
-  if (bytes > 0) std::memset(to, 0, bytes);
+  return Queue([=] {
+    if (absl::Status status = Write("Zero", to, bytes); !status.ok()) return status;
+    if (bytes > 0) std::memset(to, 0, bytes);
+    return absl::OkStatus();
+  });
+}
+absl::Status DeviceStream::Wait() const {
+  if (emulation::recording != nullptr) return absl::InternalError("a capture must not wait for its stream");
+  return CheckDevice(0);
+}
+
+absl::StatusOr<DeviceGraph> DeviceGraph::Capture(const DeviceStream&,
+                                                 const std::function<absl::Status()>& queue) {
+  if (emulation::recording != nullptr) return absl::InternalError("a capture within a capture");
+  auto recording = std::make_unique<emulation::Recording>();
+  emulation::recording = recording.get();
+  const absl::Status status = queue();
+  emulation::recording = nullptr;
+  if (!status.ok()) return status;
+  DeviceGraph graph;
+  graph.graph_ = reinterpret_cast<CUgraphExec_st*>(recording.release());
+  return graph;
+}
+
+void DeviceGraph::Destroy() { delete reinterpret_cast<emulation::Recording*>(graph_); }
+
+absl::Status DeviceGraph::Launch(const DeviceStream&) const {
+  for (const auto& step : *reinterpret_cast<const emulation::Recording*>(graph_)) {
+    if (absl::Status status = step(); !status.ok()) return status;
+  }
   return absl::OkStatus();
 }
-absl::Status DeviceStream::Wait() const { return CheckDevice(0); }
 
 }  // namespace lockstep::kernels

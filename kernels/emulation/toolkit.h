@@ -78,7 +78,7 @@ Launched Launch(const LaunchAt& at, Arguments... arguments) {
   const std::tuple<Arguments...> packed(arguments...);
   const int error =
       emulation::Run({at.launcher, __PRETTY_FUNCTION__, at.blocks, {at.threads, 1, 1}, at.shared},
-                     EmulatedThread<kKernel, std::tuple<Arguments...>>, &packed);
+                     EmulatedThread<kKernel, std::tuple<Arguments...>>, &packed, sizeof(packed));
   return {error, at.launcher};
 }
 

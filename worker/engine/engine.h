@@ -107,6 +107,7 @@ struct ExecutorOptions {
   const uint16_t* rounded_weights = nullptr;
   double label_smoothing = 0;         // of the cross-entropy in training; MakeExecutor takes it from the spec
   int64_t part_floats = kPartFloats;  // of a gradient on a GPU, at least, before PartReady is told of it
+  bool graphs = true;                 // of a GPU's launches, captured and replayed
   Team* team = nullptr;  // the threads to run on; outlives the executor; null: the calling thread alone
 };
 

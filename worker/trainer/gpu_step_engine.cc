@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <string_view>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -30,6 +31,11 @@ absl::StatusOr<int64_t> PartFloats() {
   int64_t bytes = 0;
   if (absl::SimpleAtoi(text, &bytes) && bytes > 0) return (bytes + 3) / 4;
   return absl::InvalidArgumentError(absl::StrCat(kName, "=", text, ": expected a number of bytes above 0"));
+}
+
+bool GraphsAreWanted() {
+  const char* const text = std::getenv("LOCKSTEP_GRAPHS");
+  return text == nullptr || std::string_view(text) != "0";
 }
 
 class GpuStepEngine final : public StepEngine {
@@ -72,6 +78,7 @@ class GpuStepEngine final : public StepEngine {
     RETURN_IF_ERROR(kernels::UseDevice(kDevice));
     RETURN_IF_ERROR(MakeRoom(options));
     ASSIGN_OR_RETURN(options.part_floats, PartFloats());
+    options.graphs = GraphsAreWanted();
     executor_.reset();
     optimizer_->KeepRounded(nullptr, {});
     rounded_ = nullptr;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "common/spec/spec.h"
+#include "kernels/emulation/run.h"
 #include "worker/trainer/step_engine.h"
 
 namespace lockstep::gpu_step_engine_test {
@@ -41,6 +42,9 @@ class Rank {
 
   absl::Status TryForm() { return engine_->Form(options_); }
   void Form() { Expect(TryForm()); }
+  absl::Status TryGradient(int64_t step, const engine::PartReady& ready = nullptr) {
+    return engine_->Gradient(step, options_.shards.size() * kRowsPerShard, ready);
+  }
   void Step(int64_t step, const engine::PartReady& ready = nullptr) {
     Contribute(step, 0, ready);
     float stats[engine::kStats] = {};
@@ -185,6 +189,19 @@ TEST(GpuStepEngineParts, SumIsBegunAfterTheBackwardPass) {
     EXPECT_FALSE(std::equal(row.begin(), row.begin() + rest, before.begin())) << "it is the step before's";
   }
   unsetenv("LOCKSTEP_PART_BYTES");
+}
+
+TEST(GpuStepEngineParts, LostDeviceGoesUnnoticedInAReplayedStep) {
+  Rank rank(1);
+  rank.Form();
+  for (int64_t step = 1; step <= 3; ++step) rank.Step(step);
+  kernels::emulation::LoseDevice(true);
+  const absl::Status lost = rank.TryGradient(4);
+  EXPECT_EQ(lost.code(), absl::StatusCode::kInternal) << lost;
+  const absl::Status and_a_peer =
+      rank.TryGradient(4, [](size_t, size_t) { return absl::UnavailableError("a peer died"); });
+  EXPECT_EQ(and_a_peer.code(), absl::StatusCode::kInternal) << and_a_peer;
+  kernels::emulation::LoseDevice(false);
 }
 
 TEST(GpuStepEngineParts, PartsOfNoSizeAreTaken) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <fstream>
 #include <string>
 
@@ -168,6 +169,17 @@ TEST_F(GpuTrainerTest, BitsDependOnTheRunOrTheCheckpoint) {
     const double expected = cpu.points.at(step).values().at("train/loss");
     EXPECT_NEAR(point.values().at("train/loss"), expected, 1e-3 * expected) << step;
   }
+}
+
+// An epoch's third batch is a short one.
+TEST_F(GpuTrainerTest, CapturedGraphsCostBits) {
+  const std::vector<std::string> more = {"train.epochs=4", "train.batch_size=80",
+                                         "dataset.split={train: 0.1, validation: 0.45, test: 0.45}"};
+  const Trained replayed = Train(Small("replayed", true, more));
+  EXPECT_EQ(replayed.points.size(), 12u);
+  setenv("LOCKSTEP_GRAPHS", "0", /*overwrite=*/1);
+  EXPECT_EQ(Train(Small("launched", true, more)).result.model_sha256(), replayed.result.model_sha256());
+  unsetenv("LOCKSTEP_GRAPHS");
 }
 
 TEST_F(GpuTrainerTest, WhatHasNoKernelIsStarted) {

@@ -102,7 +102,8 @@ Launched ConvolutionWeightGradient(GemmType, const ConvolutionShape&, const Devi
 Launched SoftmaxCrossEntropy(int64_t, int64_t, float, const int32_t*, float*, float*, float*, float, Stream) {
   return Absent();
 }
-Launched DropoutForward(const DropoutKey&, double, int64_t, int64_t, const float*, float*, uint8_t*, Stream) {
+Launched DropoutForward(const DropoutKey&, const int64_t*, double, int64_t, int64_t, const float*, float*,
+                        uint8_t*, Stream) {
   return Absent();
 }
 Launched DropoutBackward(double, int64_t, const uint8_t*, const float*, float*, Stream) { return Absent(); }

@@ -32,4 +32,10 @@ absl::Status DeviceStream::OnDevice(void*, const void*, size_t) const { return N
 absl::Status DeviceStream::Zero(void*, size_t) const { return NoDevice(); }
 absl::Status DeviceStream::Wait() const { return NoDevice(); }
 
+absl::StatusOr<DeviceGraph> DeviceGraph::Capture(const DeviceStream&, const std::function<absl::Status()>&) {
+  return NoDevice();
+}
+void DeviceGraph::Destroy() {}
+absl::Status DeviceGraph::Launch(const DeviceStream&) const { return NoDevice(); }
+
 }  // namespace lockstep::kernels

@@ -11,6 +11,7 @@
 #include "worker/engine/device/device_loss.h"
 #include "worker/engine/device/device_op.h"
 #include "worker/engine/device/gradient_parts.h"
+#include "worker/engine/device/step_graphs.h"
 #include "worker/engine/graph.h"
 #include "worker/engine/plan.h"
 
@@ -42,6 +43,7 @@ struct StepInputs {
     classes = layout.Add(regression ? 0 : predictions * int64_t{sizeof(int32_t)});
     rows = layout.Add(shards * int64_t{sizeof(int)});
     node_end = layout.Add(nodes * int64_t{sizeof(int)});
+    step = layout.Add(sizeof(int64_t));
     for (const auto& node : model.graph().nodes) {
       staging.push_back(layout.Add(node->DeviceStaging(extent) * kWord));
       constants.push_back(constant.Add(node->DeviceConstants(extent) * kWord));
@@ -49,7 +51,7 @@ struct StepInputs {
     bytes = layout.total();
     constant_bytes = constant.total();
   }
-  int64_t targets, classes, rows, node_end, bytes;
+  int64_t targets, classes, rows, node_end, step, bytes;
   std::vector<int64_t> staging;    // of each node
   std::vector<int64_t> constants;  // the same, in a block of their own
   int64_t constant_bytes;
@@ -84,7 +86,8 @@ class GraphDeviceExecutor final : public DeviceExecutor {
         plan_(graph_, extent_),
         at_(*model_, extent_, options.shards.size(), nodes()),
         parts_(CutBackward(graph_, options.part_floats)),
-        loss_(graph_.loss, extent_.rows * model_->positions(), model_->outputs(), options.label_smoothing) {
+        loss_(graph_.loss, extent_.rows * model_->positions(), model_->outputs(), options.label_smoothing),
+        graphs_(stream, options.graphs) {
     tree_.rows_per_shard = options.rows_per_shard;
     tree_.nodes = nodes();
     tree_.shards = options.shards.size();
@@ -153,6 +156,7 @@ class GraphDeviceExecutor final : public DeviceExecutor {
   int64_t capacity() const override { return extent_.rows; }
   float* node_sums() override { return node_sums_; }
   int nodes() const override { return static_cast<int>(node_end_.size()); }
+  size_t graphs() const override { return graphs_.captured(); }
 
   absl::Status Gradient(const float* weights, int64_t step, int batch_rows, const PartReady& ready) override {
     StageRows();
@@ -160,19 +164,21 @@ class GraphDeviceExecutor final : public DeviceExecutor {
     batch.tokens = tokens();
     batch.tree = HostTree();
     for (const auto& op : ops_) op->Stage(batch);
+    *reinterpret_cast<int64_t*>(Staged(at_.step)) = step;
     DevicePass pass = PassOf(weights);
     pass.rounded = rounded_;
     pass.training = true;
-    pass.step = step;
+    pass.step = reinterpret_cast<const int64_t*>(inputs_ + at_.step);
     pass.first_row = first_row_;
     pass.batch_rows = batch_rows;
-    RETURN_IF_ERROR(ForwardAndLoss(pass));
-    size_t nodes_left = ops_.size();
-    for (const BackwardPart& part : parts_) {
-      for (; nodes_left > part.first_node; --nodes_left) RETURN_IF_ERROR(Backward(pass, nodes_left - 1));
-      if (ready != nullptr && part.count > 0) RETURN_IF_ERROR(ready(part.begin, part.count));
-    }
-    return absl::OkStatus();
+    const size_t stretches = ready == nullptr ? 1 : parts_.size();
+    return graphs_.Run(
+        {weights, batch_rows, shard_rows_, stretches},
+        [&](size_t number) { return QueueStretch(pass, number, number + 1 == stretches); },
+        [&](size_t number) {
+          const BackwardPart& part = parts_[number];
+          return ready == nullptr || part.count == 0 ? absl::OkStatus() : ready(part.begin, part.count);
+        });
   }
 
   absl::Status Predict(const float* weights, const float* x, int rows, float* out) override {
@@ -273,6 +279,15 @@ class GraphDeviceExecutor final : public DeviceExecutor {
     return absl::OkStatus();
   }
 
+  // Part `number` of the backward pass, and before the first what leads to it.
+  absl::Status QueueStretch(const DevicePass& pass, size_t number, bool last) {
+    if (number == 0) RETURN_IF_ERROR(ForwardAndLoss(pass));
+    const size_t end = number == 0 ? ops_.size() : parts_[number - 1].first_node;
+    const size_t begin = last ? 0 : parts_[number].first_node;
+    for (size_t node = end; node-- > begin;) RETURN_IF_ERROR(Backward(pass, node));
+    return absl::OkStatus();
+  }
+
   absl::Status ForwardAndLoss(const DevicePass& pass) {
     RETURN_IF_ERROR(stream_.ToDevice(inputs_, staging_.data(), staging_.size()));
     RETURN_IF_ERROR(stream_.ToDevice(input_, features_.data(), features_.size()));
@@ -327,6 +342,7 @@ class GraphDeviceExecutor final : public DeviceExecutor {
   float *input_ = nullptr, *output_ = nullptr, *loss_memory_ = nullptr, *node_sums_ = nullptr;
   std::vector<std::unique_ptr<DeviceOp>> ops_;
   std::vector<std::vector<Addition>> additions_;  // by node
+  StepGraphs graphs_;
 };
 
 }  // namespace

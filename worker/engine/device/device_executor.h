@@ -2,7 +2,8 @@
 // device's kernels. Weights and node sums stay on the device; batches come through pinned staging.
 //
 //   fill features() or tokens(), classes() or targets() and SetRows
-//   Gradient(weights, ...)   queues copies, forward, loss, backward; says which parts are ready on the way
+//   Gradient(weights, ...)   queues copies, forward, loss, backward; says which parts are ready on the way.
+//                            From its second step on as graphs (step_graphs.h), if options.graphs
 //   stream().Wait()          before staging is filled again
 //
 // Rows, shards and bits are as Executor promises them. Not thread-safe.
@@ -54,6 +55,7 @@ class DeviceExecutor {
   // Device memory: (nodes, gradient_size). What lies between the parameters is zero and must stay so.
   virtual float* node_sums() = 0;
   virtual int nodes() const = 0;
+  virtual size_t graphs() const = 0;  // that were captured so far; see step_graphs.h
 
   // As Executor::Predict and TokenLosses; x, out, classes, losses and correct are host memory. They wait.
   virtual absl::Status Predict(const float* weights, const float* x, int rows, float* out) = 0;

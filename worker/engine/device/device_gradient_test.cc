@@ -92,7 +92,11 @@ std::vector<Case> Cases() {
          "3, activation: tanh}}, {name: f, inputs: [b], last: {}}, {name: c, inputs: [a, b, a], concat: {}}, "
          "{name: d, inputs: [c, c], concat: {axis: 0}}, {name: e, inputs: [d], last: {}}, {name: g, inputs: "
          "[e, f], concat: {}}, {name: out, linear: {}}] } }",
-         20, 3)};
+         20, 3),
+      OfText("tied_llama",
+             "{ llama: { layers: 1, heads: 4, key_value_heads: 2, width: 8, hidden: 9, context: 6, "
+             "tie_weights: true } }",
+             6, 5)};
 }
 
 class DeviceGradient : public testing::TestWithParam<int> {
@@ -108,7 +112,7 @@ class DeviceGradient : public testing::TestWithParam<int> {
     return cases;
   }
 };
-INSTANTIATE_TEST_SUITE_P(Models, DeviceGradient, testing::Range(0, 19), [](const auto& of) {
+INSTANTIATE_TEST_SUITE_P(Models, DeviceGradient, testing::Range(0, 20), [](const auto& of) {
   return DeviceGradient::TheCases()[static_cast<size_t>(of.param)].name;
 });
 

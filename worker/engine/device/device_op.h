@@ -19,9 +19,9 @@ struct DevicePass {
   const uint16_t* rounded = nullptr;  // the weights rounded to bfloat16 (kernels/rounding.h), or null
   bool training = false;              // dropout on, batch statistics
   int64_t rows = 0;                   // forward computes rows [0, rows); a row is one sample
-  int64_t step = 0;
-  int64_t first_row = 0;  // row 0's place in the whole batch
-  int batch_rows = 0;     // real rows of the whole batch, over all ranks
+  const int64_t* step = nullptr;      // a launch that is replayed reads it anew
+  int64_t first_row = 0;              // row 0's place in the whole batch
+  int batch_rows = 0;                 // real rows of the whole batch, over all ranks
   kernels::DeviceTree tree;
   const int* shard_rows = nullptr;  // tree.rows, on the host
   float* node_sums = nullptr;       // backward: (nodes, gradient_size)

@@ -93,6 +93,20 @@ class DeviceRank {
   uint16_t* rounded_ = nullptr;  // in bf16
 };
 
+// The job's rows of `range`.
+inline void FillRank(const TestJob& job, ShardRange range, DeviceRank& rank) {
+  DeviceExecutor& executor = rank.executor();
+  const int64_t first = int64_t{range.begin} * job.rows_per_shard, rows = executor.capacity();
+  std::copy_n(job.x.begin() + first * job.features, rows * job.features, executor.features());
+  if (job.model->loss() == v1::LOSS_MEAN_SQUARED_ERROR) {
+    std::copy_n(job.targets.begin() + first * job.outputs, rows * job.outputs, executor.targets());
+  } else {
+    const int64_t positions = job.model->positions();
+    std::copy_n(job.classes.begin() + first * positions, rows * positions, executor.classes());
+  }
+  for (int s = 0; s < range.size(); ++s) executor.SetRows(s, job.real_rows[range.begin + s]);
+}
+
 inline std::unique_ptr<DeviceRank> MakeDeviceRank(const TestJob& job, ShardRange range,
                                                   Precision precision = Precision::kFp32,
                                                   int64_t part_floats = kPartFloats) {
@@ -105,16 +119,7 @@ inline std::unique_ptr<DeviceRank> MakeDeviceRank(const TestJob& job, ShardRange
   options.part_floats = part_floats;
   auto rank = std::make_unique<DeviceRank>(job.model, job.spec, options);
   rank->SetWeights(job.weights);
-  DeviceExecutor& executor = rank->executor();
-  const int64_t first = int64_t{range.begin} * job.rows_per_shard, rows = executor.capacity();
-  std::copy_n(job.x.begin() + first * job.features, rows * job.features, executor.features());
-  if (job.model->loss() == v1::LOSS_MEAN_SQUARED_ERROR) {
-    std::copy_n(job.targets.begin() + first * job.outputs, rows * job.outputs, executor.targets());
-  } else {
-    const int64_t positions = job.model->positions();
-    std::copy_n(job.classes.begin() + first * positions, rows * positions, executor.classes());
-  }
-  for (int s = 0; s < range.size(); ++s) executor.SetRows(s, job.real_rows[range.begin + s]);
+  FillRank(job, range, *rank);
   return rank;
 }
 

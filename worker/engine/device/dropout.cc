@@ -25,9 +25,8 @@ class DeviceDropout final : public DeviceOp {
     kernels::DropoutKey key;
     key.seed = context_.seed;
     key.layer = static_cast<uint32_t>(context_.node);
-    key.step = pass.step;
     key.first_row = static_cast<uint32_t>(pass.first_row);
-    return kernels::cuda::DropoutForward(key, probability_, pass.rows, width_, context_.input(),
+    return kernels::cuda::DropoutForward(key, pass.step, probability_, pass.rows, width_, context_.input(),
                                          context_.output, mask_, pass.stream);
   }
   Launched Backward(const DevicePass& pass) override {

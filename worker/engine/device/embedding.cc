@@ -29,7 +29,8 @@ class DeviceEmbedding final : public DeviceOp {
         table_(context.parameter(shape.table).offset),
         positions_(shape.positions < 0 ? -1 : context.parameter(shape.positions).offset),
         list_(ListOf(context.rows * shape.steps)),
-        sorting_(static_cast<size_t>(kernels::BucketScratch(context.rows * shape.steps))) {}
+        sorting_(static_cast<size_t>(kernels::BucketScratch(context.rows * shape.steps))),
+        most_buckets_(std::min(context.rows * shape.steps, shape.vocabulary)) {}
 
   void Stage(const HostBatch& batch) override {
     kernels::ShardTree tree = batch.tree;
@@ -40,7 +41,8 @@ class DeviceEmbedding final : public DeviceOp {
     }
     kernels::TokenBuckets buckets = BucketsAt(lists);
     kernels::cpu::BucketTokens(tree, batch.tokens, sorting_.data(), buckets);
-    buckets_ = buckets.count;
+    std::fill(buckets.begin + buckets.count + 1, buckets.begin + most_buckets_ + 1,
+              buckets.begin[buckets.count]);
   }
 
   Launched Forward(const DevicePass& pass) override {
@@ -68,7 +70,7 @@ class DeviceEmbedding final : public DeviceOp {
 
   Launched Table(const DevicePass& pass) const {
     kernels::TokenBuckets buckets = BucketsAt(static_cast<int32_t*>(const_cast<void*>(context_.staged)));
-    buckets.count = buckets_;
+    buckets.count = most_buckets_;
     float* const sums = pass.node_sums + table_;
     RETURN_IF_NOT_LAUNCHED(kernels::cuda::ZeroBlocks(pass.tree.nodes, shape_.vocabulary * shape_.width, sums,
                                                      pass.gradient_size, pass.stream));
@@ -100,7 +102,7 @@ class DeviceEmbedding final : public DeviceOp {
   const int64_t table_, positions_;  // offsets in the flat buffer; no positions: -1
   const int64_t list_;
   std::vector<int32_t> sorting_;
-  int64_t buckets_ = 0;  // of the batch
+  const int64_t most_buckets_;  // those that a batch does not have are empty, as a launch has a fixed shape
 };
 
 }  // namespace
