@@ -93,9 +93,11 @@ std::vector<Case> Cases() {
          "{name: d, inputs: [c, c], concat: {axis: 0}}, {name: e, inputs: [d], last: {}}, {name: g, inputs: "
          "[e, f], concat: {}}, {name: out, linear: {}}] } }",
          20, 3),
-      OfText("tied_llama",
-             "{ llama: { layers: 1, heads: 4, key_value_heads: 2, width: 8, hidden: 9, context: 6, "
-             "tie_weights: true } }",
+      OfText("two_tables",
+             "{ graph: { layers: [{name: a, embedding: {width: 4}}, {name: b, inputs: [input], embedding: "
+             "{width: 4}}, "
+             "{name: c, inputs: [a, b], add: {}}, {name: d, linear: {width: 4, activation: tanh}}, {name: e, "
+             "linear: {tied: b}}] } }",
              6, 5)};
 }
 
