@@ -27,29 +27,32 @@ TestJob JobOf(const std::string& dataset, const std::string& model, int features
 }
 
 // Another batch in each step; every fourth is short, as an epoch's last one.
-void Fill(TestJob& job, int step) {
-  std::ranges::rotate(job.x, job.x.begin() + 1);
-  std::ranges::rotate(job.targets, job.targets.begin() + 1);
-  std::ranges::rotate(job.classes, job.classes.begin() + 1);
-  if (job.model->reads_tokens() && step % 2 == 0) {  // fewer different ones
-    for (float& token : job.x) token = std::bit_cast<float>(std::bit_cast<int32_t>(token) / 2);
+TestJob BatchOf(const TestJob& first, int step) {
+  TestJob job = first;
+  std::ranges::rotate(job.x, job.x.begin() + step);
+  std::ranges::rotate(job.targets, job.targets.begin() + step);
+  std::ranges::rotate(job.classes, job.classes.begin() + step);
+  if (job.model->reads_tokens() && step % 2 == 0) {  // fewer different ones than in the next
+    for (float& token : job.x) token = std::bit_cast<float>(std::bit_cast<int32_t>(token) / 4);
   }
   for (int s = 0; s < job.shards; ++s) job.real_rows[s] = step % 4 == 0 ? s % 2 : job.rows_per_shard;
+  return job;
 }
 
 // Their sums in each of eight steps.
-std::vector<std::vector<float>> Sums(TestJob job, bool graphs, int64_t part_floats, size_t* captured) {
-  const ShardRange range = ShardsOfRank(job.shards, 2, 1);
+std::vector<std::vector<float>> Sums(const TestJob& first, bool graphs, int64_t part_floats,
+                                     size_t* captured) {
+  const ShardRange range = ShardsOfRank(first.shards, 2, 1);
   ExecutorOptions options;
-  options.logical_shards = job.shards;
+  options.logical_shards = first.shards;
   options.shards = range;
-  options.rows_per_shard = job.rows_per_shard;
+  options.rows_per_shard = first.rows_per_shard;
   options.graphs = graphs;
   options.part_floats = part_floats;
-  DeviceRank rank(job.model, job.spec, options);
+  DeviceRank rank(first.model, first.spec, options);
   std::vector<std::vector<float>> sums;
   for (int step = 1; step <= 8; ++step) {
-    Fill(job, step);
+    const TestJob job = BatchOf(first, step);
     FillRank(job, range, rank);
     const PartReady ready = [](size_t, size_t) { return absl::OkStatus(); };
     sums.push_back(rank.Gradient(step, job.batch_rows(), part_floats == kPartFloats ? nullptr : ready));
