@@ -85,7 +85,8 @@ inline constexpr MetricDeclaration kStepSeconds = {
     "What steps of the job took on this device, validations after them included."};
 inline constexpr MetricDeclaration kReduceSeconds = {
     "lockstep_allreduce_duration_seconds", MetricType::kHistogram, "seconds", "job, device",
-    "What the sums over the ranks took in the job's steps, waiting for slower ranks included."};
+    "What the job's steps waited for the sums over the ranks, slower ranks included; not what a GPU sums "
+    "beside its backward pass."};
 
 inline const MetricTable& AgentMetrics() {
   static const auto& table = *new MetricTable{

@@ -48,7 +48,7 @@ class DeviceClock {
   }
   // This rank's part of a batch; again if the step is done again.
   void CountBatch(int64_t samples, int64_t tokens);
-  // A step that was completed, and the sum over the ranks in it.
+  // A step that was completed, and what it waited for the sum over the ranks.
   void CountStep(std::chrono::nanoseconds step, std::chrono::nanoseconds reduce);
 
   // Up to now. Fills the kinds and the counts.
