@@ -131,17 +131,20 @@ absl::StatusOr<DeviceStream> DeviceStream::Make(int device) {
   CUDA_CALL(device, cudaSetDevice, device);
   DeviceStream stream;
   CUDA_CALL(device, cudaStreamCreateWithFlags, &stream.stream_, cudaStreamNonBlocking);
+  CUDA_CALL(device, cudaEventCreateWithFlags, &stream.event_, cudaEventDisableTiming);
   stream.device_ = device;
   return stream;
 }
 
 DeviceStream& DeviceStream::operator=(DeviceStream&& other) noexcept {
   std::swap(stream_, other.stream_);
+  std::swap(event_, other.event_);
   std::swap(device_, other.device_);
   return *this;
 }
 
 void DeviceStream::Destroy() {
+  if (event_ != nullptr) (void)cudaEventDestroy(event_);
   if (stream_ != nullptr) (void)cudaStreamDestroy(stream_);
 }
 
@@ -166,6 +169,12 @@ absl::Status DeviceStream::Zero(void* to, size_t bytes) const {
   CUDA_CALL(device_, cudaMemsetAsync, to, 0, bytes, stream_);
   return absl::OkStatus();
 }
+absl::Status DeviceStream::Follow(const DeviceStream& other) const {
+  CUDA_CALL(device_, cudaEventRecord, event_, other.stream_);
+  CUDA_CALL(device_, cudaStreamWaitEvent, stream_, event_, 0);
+  return absl::OkStatus();
+}
+bool DeviceStream::Passed() const { return cudaStreamQuery(stream_) != cudaErrorNotReady; }
 absl::Status DeviceStream::Wait() const {
   CUDA_CALL(device_, cudaStreamSynchronize, stream_);
   return absl::OkStatus();

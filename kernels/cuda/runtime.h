@@ -87,12 +87,17 @@ class DeviceStream {
   absl::Status ToHost(void* to, const void* from, size_t bytes) const;
   absl::Status OnDevice(void* to, const void* from, size_t bytes) const;
   absl::Status Zero(void* to, size_t bytes) const;
+  // What is queued here from now on runs after what `other` holds at this moment.
+  absl::Status Follow(const DeviceStream& other) const;
+  // Is everything done that was queued so far? What failed is done, too: Wait says so.
+  bool Passed() const;
   // Until everything queued so far is done. INTERNAL: something queued failed; the device's memory is lost.
   absl::Status Wait() const;
 
  private:
   void Destroy();
   Stream stream_ = nullptr;
+  CUevent_st* event_ = nullptr;  // what Follow waits for
   int device_ = -1;
 };
 

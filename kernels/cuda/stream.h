@@ -3,6 +3,7 @@
 // launchers are link-time stubs.
 #pragma once
 
+struct CUevent_st;
 struct CUstream_st;
 
 namespace lockstep::kernels {

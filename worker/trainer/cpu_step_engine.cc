@@ -97,6 +97,11 @@ class CpuStepEngine final : public StepEngine {
     executor_->Gradient(weights_.data(), step, batch_rows, node_sums_.data());
     return absl::OkStatus();
   }
+  bool GradientIsDone() const override { return true; }
+  absl::Status AwaitGradient() override { return absl::OkStatus(); }
+  bool computes_beside() const override { return false; }
+  absl::Status AwaitStaging() override { return absl::OkStatus(); }
+  absl::Status Bring(int64_t) override { return absl::OkStatus(); }
   absl::Status PutStats(const float* stats) override {
     std::copy_n(stats, engine::kStats - engine::kSamples, Stats() + engine::kSamples);
     return absl::OkStatus();

@@ -125,13 +125,18 @@ class GpuStepEngine final : public StepEngine {
   float* targets() override { return executor_->targets(); }
   void SetRows(int local_shard, int rows) override { executor_->SetRows(local_shard, rows); }
 
-  // Staging is filled again once this returns, whatever came of it.
   absl::Status Gradient(int64_t step, int batch_rows, const engine::PartReady& ready) override {
     RETURN_IF_ERROR(FollowWeights(step));
     const absl::Status queued = executor_->Gradient(copies_[0].device, step, batch_rows, ready);
-    const absl::Status waited = stream_.Wait();
+    if (queued.ok()) return queued;
+    const absl::Status waited = stream_.Wait();  // nobody waits for a gradient that was not queued whole
     return waited.ok() || absl::IsInternal(queued) ? queued : waited;
   }
+  bool GradientIsDone() const override { return stream_.Passed(); }
+  absl::Status AwaitGradient() override { return stream_.Wait(); }
+  bool computes_beside() const override { return true; }
+  absl::Status AwaitStaging() override { return executor_->AwaitStaging(); }
+  absl::Status Bring(int64_t step) override { return executor_->Bring(step); }
   absl::Status PutStats(const float* stats) override {
     float* const pinned = static_cast<float*>(stats_.data());
     constexpr int kCount = engine::kStats - engine::kSamples;

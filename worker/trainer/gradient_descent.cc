@@ -119,25 +119,24 @@ absl::Status GradientDescent::Form(Collective* collective, ShardRange shards) {
   const engine::ExecutorOptions options = OptionsFor(shards);
   RETURN_IF_ERROR(CheckMemory(options));
   RETURN_IF_ERROR(engine_->Form(options));
+  filled_.step = kNoStep;
   spdlog::info("rank {} of {}: shards {}..{} of {}, {} training rows, {} parameters, step {} of {}",
                collective->rank(), collective->world(), shards.begin, shards.end - 1, logical_shards(),
                dataset_->size(Part::kTrain), model_->parameter_count(), step_, total_steps_);
   return absl::OkStatus();
 }
 
-int GradientDescent::BatchRows() const {
+int GradientDescent::BatchRows(int64_t step) const {
   const int64_t batch = train().batch_size();
-  const int64_t first = (step_ % steps_per_epoch_) * batch;
+  const int64_t first = (step % steps_per_epoch_) * batch;
   return static_cast<int>(std::min(batch, dataset_->size(Part::kTrain) - first));
 }
 
-absl::Status GradientDescent::Contribute(const PartReady& ready) {
-  if (clock_ != nullptr) clock_->Switch(TimeKind::kInput);
-  const int64_t epoch = step_ / steps_per_epoch_;
-  const int64_t first = (step_ % steps_per_epoch_) * train().batch_size();
-  const int64_t rows = BatchRows();
-  uint64_t digest = 0;
-  int64_t samples = 0;
+void GradientDescent::FillBatch(int64_t step, const std::function<void()>& after_each_shard) {
+  const int64_t epoch = step / steps_per_epoch_;
+  const int64_t first = (step % steps_per_epoch_) * train().batch_size();
+  const int64_t rows = BatchRows(step);
+  filled_ = {step, 0, 0};
   // The last batch of an epoch may be short: its rows are spread evenly, so that no rank idles and each
   // sample is used.
   for (int shard = shards_.begin; shard < shards_.end; ++shard) {
@@ -146,27 +145,52 @@ absl::Status GradientDescent::Contribute(const PartReady& ready) {
     const int64_t count = rows * (shard + 1) / logical_shards() - begin;
     const int64_t at = static_cast<int64_t>(local) * rows_per_shard_;
     if (count > 0 && model_->reads_tokens()) {
-      digest += dataset_->FetchTokens(Part::kTrain, epoch, first + begin, count,
-                                      engine_->tokens() + at * model_->features(),
-                                      engine_->classes() + at * model_->positions());
+      filled_.digest += dataset_->FetchTokens(Part::kTrain, epoch, first + begin, count,
+                                              engine_->tokens() + at * model_->features(),
+                                              engine_->classes() + at * model_->positions());
     } else if (count > 0) {
-      digest += dataset_->Fetch(Part::kTrain, epoch, first + begin, count,
-                                engine_->features() + at * dataset_->features(),
-                                engine_->classes() ? engine_->classes() + at : nullptr,
-                                engine_->targets() ? engine_->targets() + at * dataset_->outputs() : nullptr);
+      filled_.digest += dataset_->Fetch(
+          Part::kTrain, epoch, first + begin, count, engine_->features() + at * dataset_->features(),
+          engine_->classes() ? engine_->classes() + at : nullptr,
+          engine_->targets() ? engine_->targets() + at * dataset_->outputs() : nullptr);
     }
     engine_->SetRows(local, static_cast<int>(count));
-    samples += count;
+    filled_.samples += count;
+    after_each_shard();
+  }
+}
+
+// While the device computes this one's gradient. Once that is done, the batch is waited for.
+absl::Status GradientDescent::FillNextBatch() {
+  if (!engine_->computes_beside() || step_ + 1 >= total_steps_) return absl::OkStatus();
+  RETURN_IF_ERROR(engine_->AwaitStaging());
+  bool late = false;
+  FillBatch(step_ + 1, [&] {
+    if (clock_ == nullptr || late || !engine_->GradientIsDone()) return;
+    late = true;
+    clock_->Switch(TimeKind::kInput);
+  });
+  return engine_->Bring(step_ + 1);
+}
+
+absl::Status GradientDescent::Contribute(const PartReady& ready) {
+  if (filled_.step != step_) {
+    if (clock_ != nullptr) clock_->Switch(TimeKind::kInput);
+    FillBatch(step_, [] {});
   }
   if (clock_ != nullptr) {
     clock_->Switch(TimeKind::kCompute);
-    clock_->CountBatch(samples, model_->reads_tokens() ? samples * model_->positions() : 0);
+    clock_->CountBatch(filled_.samples, model_->reads_tokens() ? filled_.samples * model_->positions() : 0);
   }
-  stats_[engine::kSamples] = static_cast<float>(samples);
+  stats_[engine::kSamples] = static_cast<float>(filled_.samples);
   for (int byte = 0; byte < kDigestBytes; ++byte) {
-    stats_[engine::kSampleDigest + byte] = static_cast<float>(digest >> 8 * byte & 0xff);
+    stats_[engine::kSampleDigest + byte] = static_cast<float>(filled_.digest >> 8 * byte & 0xff);
   }
-  return engine_->Gradient(step_, static_cast<int>(rows), ready);
+  filled_.step = kNoStep;
+  RETURN_IF_ERROR(engine_->Gradient(step_, BatchRows(step_), ready));
+  const absl::Status filled = FillNextBatch();
+  const absl::Status computed = engine_->AwaitGradient();
+  return computed.ok() ? filled : computed;
 }
 
 absl::Status GradientDescent::PutFlags(const float* flags) {
@@ -198,7 +222,7 @@ void GradientDescent::EnterSamples(const float* stats) {
 }
 
 absl::Status GradientDescent::Complete() {
-  const int rows = BatchRows();
+  const int rows = BatchRows(step_);
   const double loss = stats_[engine::kLossSum] / (static_cast<double>(rows) * model_->positions());
   const double rate =
       plateau_.factor() * engine::LearningRate(train(), step_ + 1, steps_per_epoch_, total_steps_);

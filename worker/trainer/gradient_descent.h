@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -73,7 +74,9 @@ class GradientDescent : public Program {
   void CopyWeights();  // to their average and the best ones
   absl::Status LoadPretrained();
   engine::ExecutorOptions OptionsFor(ShardRange shards) const;
-  int BatchRows() const;
+  int BatchRows(int64_t step) const;
+  void FillBatch(int64_t step, const std::function<void()>& after_each_shard);
+  absl::Status FillNextBatch();
   void EnterSamples(const float* stats);
   // What is validated, kept and shipped.
   StepEngine::Copy judged() const {
@@ -130,6 +133,12 @@ class GradientDescent : public Program {
   std::map<std::string, double> validation_;  // validation/..., of the last validation
   std::vector<v1::MetricPoint> points_;
   std::chrono::steady_clock::time_point last_log_;
+  static constexpr int64_t kNoStep = -1;
+  struct {
+    int64_t step = kNoStep;
+    uint64_t digest = 0;
+    int64_t samples = 0;
+  } filled_;  // the batch in the engine's inputs
   int64_t samples_ = 0;
 };
 

@@ -2,8 +2,8 @@
 // (cpu_step_engine.cc) or a GPU (gpu_step_engine.cc). The rest of the trainer knows devices by this interface
 // alone.
 //
-//   Make -> { MakeRoom -> Form -> { fill inputs -> Gradient -> PutStats -> (the ranks' sum) -> GetStats ->
-//   Update }* }*
+//   Make -> { MakeRoom -> Form -> { fill inputs -> Gradient -> AwaitGradient -> PutStats -> (the ranks' sum)
+//   -> GetStats -> Update }* }*
 //
 // The state has a copy in the host's memory: weights(), average(), best() and optimizer_state(). On the
 // processor that is the state itself; on a GPU it is pinned, and holds what Fetch brought last. Who writes to
@@ -56,10 +56,17 @@ class StepEngine {
   virtual float* targets() = 0;
   virtual void SetRows(int local_shard, int rows) = 0;
 
-  // As engine::Executor::Gradient, from the state's weights into node_sums(). Returns when it is done. On a
-  // GPU `ready`, which may be null, is told of parts as DeviceExecutor::Gradient has it; the processor tells
-  // of none: its sums are done by the thread that would begin them.
+  // As engine::Executor::Gradient, from the state's weights into node_sums(). On a GPU it is queued, and done
+  // when AwaitGradient returns; `ready`, which may be null, is told of parts as DeviceExecutor::Gradient has
+  // it. The processor is done when it returns, and tells of none: its sums are done by the thread that would
+  // begin them.
   virtual absl::Status Gradient(int64_t step, int batch_rows, const engine::PartReady& ready) = 0;
+  virtual bool GradientIsDone() const = 0;
+  virtual absl::Status AwaitGradient() = 0;
+  // Can the next batch be filled in while a gradient is computed? After AwaitStaging, and then Bring.
+  virtual bool computes_beside() const = 0;
+  virtual absl::Status AwaitStaging() = 0;
+  virtual absl::Status Bring(int64_t step) = 0;
   // What follows the rows' own stats in the first row of node_sums: (kStats - engine::kSamples).
   virtual absl::Status PutStats(const float* stats) = 0;
   // All stats of the first row: (kStats).

@@ -30,6 +30,8 @@ absl::Status DeviceStream::ToDevice(void*, const void*, size_t) const { return N
 absl::Status DeviceStream::ToHost(void*, const void*, size_t) const { return NoDevice(); }
 absl::Status DeviceStream::OnDevice(void*, const void*, size_t) const { return NoDevice(); }
 absl::Status DeviceStream::Zero(void*, size_t) const { return NoDevice(); }
+absl::Status DeviceStream::Follow(const DeviceStream&) const { return NoDevice(); }
+bool DeviceStream::Passed() const { return true; }
 absl::Status DeviceStream::Wait() const { return NoDevice(); }
 
 absl::StatusOr<DeviceGraph> DeviceGraph::Capture(const DeviceStream&, const std::function<absl::Status()>&) {

@@ -93,10 +93,15 @@ class GraphDeviceExecutor final : public DeviceExecutor {
     tree_.shards = options.shards.size();
   }
 
+  ~GraphDeviceExecutor() override {
+    if (copies_.device() >= 0) (void)copies_.Wait();  // before staging goes
+  }
+
   Bytes bytes() const {
     Bytes bytes;
     bytes.activations = DeviceAligned(4 * plan_.floats()) + DeviceAligned(4 * LossFloats());
-    bytes.inputs = DeviceAligned(at_.bytes) + DeviceAligned(at_.constant_bytes);
+    bytes.inputs = 2 * DeviceAligned(at_.bytes) + DeviceAligned(at_.constant_bytes) +
+                   DeviceAligned(static_cast<int64_t>(FeatureBytes(extent_.rows)));
     bytes.node_sums = DeviceAligned(4 * nodes() * model_->gradient_size());
     return bytes;
   }
@@ -107,6 +112,9 @@ class GraphDeviceExecutor final : public DeviceExecutor {
     ASSIGN_OR_RETURN(inputs_, arena.Take(at_.bytes));
     ASSIGN_OR_RETURN(constants_, arena.Take(at_.constant_bytes));
     ASSIGN_OR_RETURN(char* const sums, arena.Take(bytes().node_sums));
+    ASSIGN_OR_RETURN(brought_inputs_, arena.Take(at_.bytes));
+    ASSIGN_OR_RETURN(brought_features_, arena.Take(static_cast<int64_t>(FeatureBytes(extent_.rows))));
+    ASSIGN_OR_RETURN(copies_, kernels::DeviceStream::Make(stream_.device()));
     ASSIGN_OR_RETURN(staging_,
                      kernels::PinnedBlock::Allocate(stream_.device(), static_cast<size_t>(at_.bytes)));
     ASSIGN_OR_RETURN(features_, kernels::PinnedBlock::Allocate(stream_.device(), FeatureBytes(extent_.rows)));
@@ -158,13 +166,27 @@ class GraphDeviceExecutor final : public DeviceExecutor {
   int nodes() const override { return static_cast<int>(node_end_.size()); }
   size_t graphs() const override { return graphs_.captured(); }
 
-  absl::Status Gradient(const float* weights, int64_t step, int batch_rows, const PartReady& ready) override {
+  absl::Status Bring(int64_t step) override {
     StageRows();
     HostBatch batch;
     batch.tokens = tokens();
     batch.tree = HostTree();
     for (const auto& op : ops_) op->Stage(batch);
     *reinterpret_cast<int64_t*>(Staged(at_.step)) = step;
+    RETURN_IF_ERROR(copies_.ToDevice(brought_inputs_, staging_.data(), staging_.size()));
+    RETURN_IF_ERROR(copies_.ToDevice(brought_features_, features_.data(), features_.size()));
+    brought_step_ = step;
+    return absl::OkStatus();
+  }
+  absl::Status AwaitStaging() override { return copies_.Wait(); }
+
+  absl::Status Gradient(const float* weights, int64_t step, int batch_rows, const PartReady& ready) override {
+    if (brought_step_ != step) RETURN_IF_ERROR(Bring(step));
+    brought_step_ = kNone;
+    RETURN_IF_ERROR(stream_.Follow(copies_));
+    RETURN_IF_ERROR(stream_.OnDevice(inputs_, brought_inputs_, staging_.size()));
+    RETURN_IF_ERROR(stream_.OnDevice(input_, brought_features_, features_.size()));
+    RETURN_IF_ERROR(copies_.Follow(stream_));  // what was brought has been taken
     DevicePass pass = PassOf(weights);
     pass.rounded = rounded_;
     pass.training = true;
@@ -195,7 +217,7 @@ class GraphDeviceExecutor final : public DeviceExecutor {
   absl::Status TokenLosses(const float* weights, const int32_t* x, const int32_t* classes, int rows,
                            float* losses, float* correct) override {
     const int64_t positions = model_->positions();
-    RETURN_IF_ERROR(stream_.Wait());  // for the batch before, which may be read from staging
+    RETURN_IF_ERROR(AwaitStaging());  // the next batch may be read from it
     std::vector<int32_t> waiting(this->classes(), this->classes() + extent_.rows * positions);
     absl::Status status = InChunks(
         weights, reinterpret_cast<const float*>(x), rows, [&](int64_t first, int64_t count) -> absl::Status {
@@ -289,8 +311,6 @@ class GraphDeviceExecutor final : public DeviceExecutor {
   }
 
   absl::Status ForwardAndLoss(const DevicePass& pass) {
-    RETURN_IF_ERROR(stream_.ToDevice(inputs_, staging_.data(), staging_.size()));
-    RETURN_IF_ERROR(stream_.ToDevice(input_, features_.data(), features_.size()));
     RETURN_IF_ERROR(Forward(pass));
     const float scale =
         1.0f / (static_cast<float>(pass.batch_rows) * static_cast<float>(model_->positions()));
@@ -338,7 +358,10 @@ class GraphDeviceExecutor final : public DeviceExecutor {
   const DeviceLoss loss_;
   kernels::DeviceTree tree_;
   kernels::PinnedBlock staging_, features_, results_;
-  char *inputs_ = nullptr, *constants_ = nullptr;
+  kernels::DeviceStream copies_;  // of staging, to where the step before does not read
+  char *inputs_ = nullptr, *constants_ = nullptr, *brought_inputs_ = nullptr, *brought_features_ = nullptr;
+  static constexpr int64_t kNone = -1;
+  int64_t brought_step_ = kNone;
   float *input_ = nullptr, *output_ = nullptr, *loss_memory_ = nullptr, *node_sums_ = nullptr;
   std::vector<std::unique_ptr<DeviceOp>> ops_;
   std::vector<std::vector<Addition>> additions_;  // by node

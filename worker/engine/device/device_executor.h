@@ -2,9 +2,11 @@
 // device's kernels. Weights and node sums stay on the device; batches come through pinned staging.
 //
 //   fill features() or tokens(), classes() or targets() and SetRows
-//   Gradient(weights, ...)   queues copies, forward, loss, backward; says which parts are ready on the way.
-//                            From its second step on as graphs (step_graphs.h), if options.graphs
-//   stream().Wait()          before staging is filled again
+//   Gradient(weights, ...)   queues forward, loss, backward, and copies before them; says which parts are
+//                            ready on the way. From its second step on as graphs (step_graphs.h), if
+//                            options.graphs
+//   AwaitStaging             before staging is filled again: the stream may still be computing
+//   Bring                    the next batch, so that its copies run beside that
 //
 // Rows, shards and bits are as Executor promises them. Not thread-safe.
 #pragma once
@@ -45,6 +47,10 @@ class DeviceExecutor {
   virtual float* targets() = 0;
   virtual void SetRows(int local_shard, int rows) = 0;
   virtual int64_t capacity() const = 0;
+  // Queues the copies of what was filled in, which is that step's batch, on a stream of their own. Gradient
+  // of a step that nobody brought does it first.
+  virtual absl::Status Bring(int64_t step) = 0;
+  virtual absl::Status AwaitStaging() = 0;
 
   // As Executor::Gradient; `weights` (flat_size) and ExecutorOptions::rounded_weights are device memory.
   // Queued. `ready`, which may be null, is told of parts that follow each other from 0 on, of

@@ -225,6 +225,22 @@ TEST_P(DeviceGradient, SmallModelIsCutOrErrorOfAPartForgotten) {
   EXPECT_EQ(calls, 1);
 }
 
+TEST_P(DeviceGradient, BatchThatWasBroughtChangesWithItsStaging) {
+  const auto rank = MakeDeviceRank(job(), {0, job().shards});
+  DeviceExecutor& executor = rank->executor();
+  ASSERT_TRUE(executor.Bring(3).ok());
+  ASSERT_TRUE(executor.AwaitStaging().ok());
+  std::fill_n(executor.features(), executor.capacity() * job().features, 0.0f);
+  if (job().model->loss() == v1::LOSS_MEAN_SQUARED_ERROR) {
+    std::fill_n(executor.targets(), executor.capacity() * job().outputs, 0.0f);
+  } else {
+    std::fill_n(executor.classes(), executor.capacity() * job().model->positions(), 0);
+  }
+  EXPECT_EQ(rank->Gradient(3, job().batch_rows()), Summed(job(), 1));
+  // Whoever brings nothing has what was filled in last.
+  EXPECT_NE(rank->Gradient(3, job().batch_rows()), Summed(job(), 1));
+}
+
 // Predictions of tokens are their losses.
 void ExpectTheProcessorsTokenLosses(const TestJob& job) {
   const int rows = job.rows() + 2, steps = job.features;  // two passes
