@@ -1,4 +1,5 @@
 #include "kernels/cuda/column_sums.h"
+#include "kernels/cuda/product.h"
 #include "kernels/cuda/shard_outer.h"
 #include "kernels/cuda/shard_product.h"
 #include "kernels/cuda/tensor_tile.h"
@@ -67,6 +68,14 @@ Launched ShardOuterProduct(GemmType type, const DeviceTree& tree, const OuterPro
   };
   if (product.add.tokens == nullptr) return sum(NoLeafRows());
   return sum(AddedLeafRows{product.add, FourAtATime(product.add.values) && product.add.ld % 4 == 0});
+}
+
+Launched OuterLeaf(GemmType type, int64_t rows, int64_t m, int64_t n, const float* a, const float* b,
+                   float* c, Stream stream) {
+  const auto multiply = type == GemmType::kBf16 ? MultiplyTiles<TensorTile, Operand, Operand>
+                                                : MultiplyTiles<ProductTile, Operand, Operand>;
+  return multiply("OuterLeaf", OperandOf(a, m, m, false), OperandOf(b, n, n, false), rows, c, n, false,
+                  stream);
 }
 
 int64_t ColumnScratch(const DeviceTree& tree, int64_t columns) {

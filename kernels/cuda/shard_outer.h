@@ -16,6 +16,10 @@ int64_t ShardOuterScratch(int64_t m, int64_t n, int shards);
 Launched ShardOuterProduct(GemmType type, const DeviceTree& tree, const OuterProduct& product, float* scratch,
                            Stream stream);
 
+// c (m, n) = a^T b over `rows` rows, all dense: a leaf of the same bits.
+Launched OuterLeaf(GemmType type, int64_t rows, int64_t m, int64_t n, const float* a, const float* b,
+                   float* c, Stream stream);
+
 int64_t ColumnScratch(const DeviceTree& tree, int64_t columns);  // floats
 Launched ShardColumnSum(const DeviceTree& tree, int64_t columns, const float* b, int64_t ldb, float* out,
                         int64_t node_stride, float* scratch, Stream stream);

@@ -96,6 +96,23 @@ TEST_F(CudaShardOuter, ProductHasOtherBitsThanTheProcessorsOnAnyNumberOfRanks) {
   }
 }
 
+TEST_F(CudaShardOuter, LeafAloneHasOtherBitsThanInATreeOfOne) {
+  for (const GemmType type : {GemmType::kFp32, GemmType::kBf16}) {
+    for (const Outer& s : kOuters) {
+      if (s.extra != 0) continue;
+      for (const int rows : {0, 1, s.per_shard}) {
+        const std::vector<float> a = Random(s.per_shard * s.m, -1, 1, 1),
+                                 b = Random(s.per_shard * s.n, -1, 1, 2);
+        const std::vector<int> real = {rows};
+        const LocalTree one({0, 1}, s.per_shard, real);
+        const OnDevice<float> left(a), right(b), leaf(s.m * s.n);
+        EXPECT_LAUNCHED(cuda::OuterLeaf(type, rows, s.m, s.n, left.get(), right.get(), leaf.get(), nullptr));
+        EXPECT_EQ(leaf.Fetch(), OuterSums(s, one.tree, a.data(), b.data(), type)) << rows << " rows";
+      }
+    }
+  }
+}
+
 TEST_F(CudaShardOuter, ProductInBf16DiffersFromFloat64OrHasOtherBitsOnSomeNumberOfRanks) {
   for (const Outer& s : kOuters) {
     const std::vector<int> rows = {s.per_shard, s.per_shard, s.per_shard - 1, s.per_shard, 1, 0};

@@ -6,6 +6,7 @@ namespace lockstep::kernels {
 
 absl::Status ToStatus(const Launched& launched) {
   if (launched.ok()) return absl::OkStatus();
+  if (launched.error == Launched::kByLibrary) return absl::InternalError(launched.what);
   return absl::InternalError(std::string(launched.what) + ": " + emulation::Error());
 }
 

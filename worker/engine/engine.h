@@ -15,6 +15,10 @@
 #include "lockstep/v1/job_spec.pb.h"
 #include "lockstep/v1/jobs.pb.h"
 
+namespace lockstep::kernels {
+struct LtLibrary;
+}
+
 namespace lockstep::engine {
 
 class Team;
@@ -105,6 +109,8 @@ struct ExecutorOptions {
   Precision precision = Precision::kFp32;
   // The weights that Gradient is given, rounded (RoundedWeights); null: products round them.
   const uint16_t* rounded_weights = nullptr;
+  // On a device: what may do large products of training's passes beside our own kernels; null: nothing.
+  const kernels::LtLibrary* products = nullptr;
   double label_smoothing = 0;         // of the cross-entropy in training; MakeExecutor takes it from the spec
   int64_t part_floats = kPartFloats;  // of a gradient on a GPU, at least, before PartReady is told of it
   bool graphs = true;                 // of a GPU's launches, captured and replayed

@@ -39,6 +39,8 @@ struct Extent {
   int threads = 1;
   bool on_device = false;
   int nodes = 1;  // of the reduction tree, that the rank sums
+  Precision precision = Precision::kFp32;
+  const kernels::LtLibrary* products = nullptr;  // as ExecutorOptions
 };
 
 // One operation: what it needs planned, and how to make it run. Immutable.

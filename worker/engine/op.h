@@ -43,6 +43,8 @@ struct InputGradient {
   bool add = false;  // add to what is there instead of overwriting; only where Node::AddsInputGradient
 };
 
+class DeviceProducts;
+
 // What Bind has to work with. The pointers stay valid for the executor's life.
 class OpContext {
  public:
@@ -65,6 +67,7 @@ class OpContext {
   const void* device_constants = nullptr;  // Node::DeviceConstants
   void* staging = nullptr;                 // Node::DeviceStaging: pinned memory of the host ...
   const void* staged = nullptr;            // ... and where it comes to lie on the device
+  DeviceProducts* products = nullptr;      // on a device; null: our own kernels alone
 
   const float* input() const { return inputs[0]; }
   const int32_t* tokens(int i = 0) const { return reinterpret_cast<const int32_t*>(inputs[i]); }

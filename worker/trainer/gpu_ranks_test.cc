@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstdlib>
+#include <filesystem>
 #include <string>
 #include <utility>
 
@@ -196,6 +198,39 @@ TEST_F(GpuRanksTest, GenerationsThatBreakInTheMiddleOfStepsCostBits) {
   job.StartGeneration(2);
   EXPECT_EQ(ModelOf(job), quiet);
   EXPECT_GT(generations, 1);
+}
+
+// Products by the library's algorithm 2, of each shard as if it were alone.
+TEST_F(GpuRanksTest, BitsOfChosenProductsDependOnTheNumberOfRanks) {
+  setenv("LOCKSTEP_STAND_IN_LT", "2", 1);
+  const std::string one = Run(Small("root1/jobs/w1"), 1).model_sha256();
+  EXPECT_TRUE(std::filesystem::exists(directory_ + "/root1/products"));
+  for (const int world : {2, 3}) {
+    const std::string name = "root" + std::to_string(world) + "/jobs/w";
+    EXPECT_EQ(Run(Small(name), world).model_sha256(), one) << world << " ranks";
+  }
+  unsetenv("LOCKSTEP_STAND_IN_LT");
+  EXPECT_NE(Quiet(), one) << "nothing was computed by the library";
+}
+
+// One for which another algorithm is the fastest, and that finds no folder to look it up in.
+TEST_F(GpuRanksTest, NewcomerChoosesProductsForItself) {
+  setenv("LOCKSTEP_STAND_IN_LT", "2", 1);
+  const std::string quiet = Run(Small("quiet_root/jobs/quiet"), 1).model_sha256();
+  for (const int victim : {0, 1}) {
+    const std::string root = "root_of_" + std::to_string(victim);
+    InProcessJob::Options options = Small(root + "/jobs/job");
+    options.stand_in[victim] = "kill:8";
+    InProcessJob job(options);
+    job.StartGeneration(2);
+    ASSERT_TRUE(job.AwaitBreak(1));
+    std::filesystem::remove_all(directory_ + "/" + root + "/products");
+    setenv("LOCKSTEP_STAND_IN_LT", "1", 1);
+    job.StartGeneration(3, /*abandon=*/true);
+    EXPECT_EQ(ModelOf(job), quiet) << "trainer " << victim << " died";
+    setenv("LOCKSTEP_STAND_IN_LT", "2", 1);
+  }
+  unsetenv("LOCKSTEP_STAND_IN_LT");
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "kernels/cublas/lt_api.h"
 #include "kernels/cuda/hash.h"
 #include "kernels/cuda/launched.h"
 #include "kernels/cuda/lerp.h"
@@ -51,6 +52,11 @@ class GpuStepEngine final : public StepEngine {
     ASSIGN_OR_RETURN(optimizer_state_, engine::DeviceOptimizer::StatesOf(spec_.train(), *model_));
     ASSIGN_OR_RETURN(stream_, kernels::DeviceStream::Make(kDevice));
     ASSIGN_OR_RETURN(stats_, kernels::PinnedBlock::Allocate(kDevice, engine::kStats * sizeof(float)));
+    if (const absl::StatusOr<const kernels::LtLibrary*> library = kernels::LoadLt(); library.ok()) {
+      library_ = *library;
+    } else {
+      spdlog::info("{}; products are our own kernels'", std::string(library.status().message()));
+    }
     RETURN_IF_ERROR(AddCopy(true, &weights_));
     RETURN_IF_ERROR(AddCopy(spec_.train().has_ema(), &average_));
     RETURN_IF_ERROR(AddCopy(spec_.train().has_early_stopping(), &best_));
@@ -67,8 +73,10 @@ class GpuStepEngine final : public StepEngine {
   float* node_sums() override { return executor_->node_sums(); }
 
   // The state's: what else a generation needs must wait until the one before has given it back, in Form.
-  absl::Status MakeRoom(const engine::ExecutorOptions& options) override {
+  absl::Status MakeRoom(const engine::ExecutorOptions& wanted) override {
     if (optimizer_ != nullptr) return absl::OkStatus();
+    engine::ExecutorOptions options = wanted;
+    options.products = library_;
     ASSIGN_OR_RETURN(const engine::DevicePlan plan, engine::PlanDevice(*model_, spec_, options));
     ASSIGN_OR_RETURN(const kernels::DeviceProperties device, kernels::PropertiesOf(kDevice));
     RETURN_IF_ERROR(engine::CheckFits(plan, device));
@@ -79,6 +87,7 @@ class GpuStepEngine final : public StepEngine {
     RETURN_IF_ERROR(MakeRoom(options));
     ASSIGN_OR_RETURN(options.part_floats, PartFloats());
     options.graphs = GraphsAreWanted();
+    options.products = library_;
     executor_.reset();
     optimizer_->KeepRounded(nullptr, {});
     rounded_ = nullptr;
@@ -104,6 +113,13 @@ class GpuStepEngine final : public StepEngine {
     options.rounded_weights = rounded_;
     ASSIGN_OR_RETURN(executor_, engine::DeviceExecutor::Make(model_, spec_, options, step_arena_, stream_));
     return stream_.Wait();
+  }
+  std::string products() const override { return executor_->products(); }
+  absl::Status ChooseProducts(engine::ProductChoices* choices) override {
+    return executor_->ChooseProducts(copies_[0].device, choices);
+  }
+  absl::Status UseProducts(const engine::ProductChoices& choices) override {
+    return executor_->UseProducts(copies_[0].device, choices);
   }
   int64_t bytes() const override { return bytes_; }
   absl::StatusOr<int64_t> HostBytes(const engine::ExecutorOptions&) const override { return 0; }
@@ -275,6 +291,7 @@ class GpuStepEngine final : public StepEngine {
 
   const std::shared_ptr<const engine::Model> model_;
   const v1::JobSpec spec_;
+  const kernels::LtLibrary* library_ = nullptr;  // null: our own kernels alone
   kernels::DeviceStream stream_;
   kernels::PinnedBlock stats_;
   kernels::DeviceBlock hash_;  // one, and what it is summed from

@@ -120,6 +120,7 @@ absl::Status GradientDescent::Form(Collective* collective, ShardRange shards) {
   RETURN_IF_ERROR(CheckMemory(options));
   RETURN_IF_ERROR(engine_->Form(options));
   filled_.step = kNoStep;
+  RETURN_IF_ERROR(AgreeOnProducts());
   spdlog::info("rank {} of {}: shards {}..{} of {}, {} training rows, {} parameters, step {} of {}",
                collective->rank(), collective->world(), shards.begin, shards.end - 1, logical_shards(),
                dataset_->size(Part::kTrain), model_->parameter_count(), step_, total_steps_);

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -37,6 +38,7 @@ class GradientDescent : public Program {
   CollectiveOptions::Memory memory() const override { return engine_->memory(); }
   kernels::Stream stream() const override { return engine_->stream(); }
   absl::Status MakeRoom(ShardRange shards) override { return engine_->MakeRoom(OptionsFor(shards)); }
+  // Collective on GPUs.
   absl::Status Form(Collective* collective, ShardRange shards) override;
   int64_t step() const override { return step_; }
   bool done() const override { return step_ >= total_steps_ || stopped_early_; }
@@ -99,6 +101,9 @@ class GradientDescent : public Program {
   Shares SharesOf(const std::vector<Saved>& saved, int world) const;
   absl::StatusOr<std::string> WriteResult(const std::string& model_directory, const v1::TrainResult& result,
                                           std::span<const float> shipped, CheckpointManifest manifest) const;
+  void KeepToOwnKernels();
+  absl::Status ChooseProducts();
+  absl::Status AgreeOnProducts();  // collective
   std::map<std::string, std::string> Values() const;
   absl::Status SetValues(const std::map<std::string, std::string>& values);
 
@@ -123,6 +128,8 @@ class GradientDescent : public Program {
   int64_t total_steps_ = 0;
   int64_t validate_every_ = 1;  // steps
   int64_t report_every_ = 1;
+  // On GPUs; none: not chosen yet. Part of the state.
+  std::optional<engine::ProductChoices> products_;
   SampleLedger ledger_;  // of the steps whose effect is in the weights
   int64_t skipped_in_a_row_ = 0;
   int64_t skipped_ = 0;

@@ -12,6 +12,7 @@
 #include "absl/strings/str_split.h"
 #include "common/checkpoint/durable_file.h"
 #include "common/spec/spec.h"
+#include "worker/engine/device/device_profile.h"
 #include "worker/trainer/gradient_descent.h"
 
 namespace lockstep {
@@ -113,6 +114,7 @@ std::map<std::string, std::string> GradientDescent::Values() const {
   values["skipped_steps"] = absl::StrCat(skipped_);
   values["skipped_in_a_row"] = absl::StrCat(skipped_in_a_row_);
   values["last_loss"] = absl::StrFormat("%.17g", last_loss_);
+  if (products_.has_value()) values["products"] = absl::Base64Escape(products_->ToText());
   return values;
 }
 
@@ -132,6 +134,12 @@ absl::Status GradientDescent::SetValues(const std::map<std::string, std::string>
         "version");
   }
   stopped_early_ = stopped->second == "1";
+  products_.reset();
+  if (const auto products = values.find("products"); products != values.end()) {
+    std::string text;
+    if (!absl::Base64Unescape(products->second, &text)) text.clear();
+    ASSIGN_OR_RETURN(products_, engine::ProductChoices::Parse(text));
+  }
   // Checkpoints of earlier versions lack it; it is for people alone.
   if (const auto loss = values.find("last_loss"); loss != values.end()) {
     if (!absl::SimpleAtod(loss->second, &last_loss_)) last_loss_ = 0;
@@ -220,7 +228,10 @@ absl::Status GradientDescent::Restore(const OpenedCheckpoint& checkpoint, bool w
     return ledger.status();
   }
   validation_ = manifest.metrics;
-  return Annotate(SetValues(manifest.program_state), path);
+  RETURN_IF_ERROR(Annotate(SetValues(manifest.program_state), path));
+  // A GPU's checkpoint of an earlier version: what it was computed with so far.
+  if (!products_.has_value() && manifest.profile.device_kind() == engine::kGpuKind) KeepToOwnKernels();
+  return absl::OkStatus();
 }
 
 std::vector<std::span<float>> GradientDescent::StateBuffers() {

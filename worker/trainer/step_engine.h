@@ -16,12 +16,14 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "common/base/status.h"
 #include "lockstep/v1/job_spec.pb.h"
 #include "lockstep/v1/jobs.pb.h"
 #include "worker/collective/collective.h"
+#include "worker/engine/device/product_choices.h"
 #include "worker/engine/engine.h"
 #include "worker/engine/team.h"
 
@@ -43,6 +45,12 @@ class StepEngine {
   virtual absl::Status MakeRoom(const engine::ExecutorOptions& options) = 0;
   // RESOURCE_EXHAUSTED: it does not fit, with the numbers. What an earlier Form took is given back first.
   virtual absl::Status Form(engine::ExecutorOptions options) = 0;
+  // How training's large products are done: see worker/engine/device/device_products.h. After Form, and
+  // UseProducts before the first Gradient. products(): the device that they are chosen on; empty where there
+  // is no choice.
+  virtual std::string products() const { return {}; }
+  virtual absl::Status ChooseProducts(engine::ProductChoices*) { return absl::OkStatus(); }
+  virtual absl::Status UseProducts(const engine::ProductChoices&) { return absl::OkStatus(); }
   virtual int64_t bytes() const = 0;  // that Form took for activations and inputs
   // The same, of the host's memory, beforehand.
   virtual absl::StatusOr<int64_t> HostBytes(const engine::ExecutorOptions& options) const = 0;

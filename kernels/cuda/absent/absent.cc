@@ -22,6 +22,7 @@
 #include "kernels/cuda/recurrent_cell.h"
 #include "kernels/cuda/rmsprop.h"
 #include "kernels/cuda/rope.h"
+#include "kernels/cuda/round.h"
 #include "kernels/cuda/shard_outer.h"
 #include "kernels/cuda/squared_error.h"
 #include "kernels/cuda/swiglu.h"
@@ -32,6 +33,7 @@ namespace lockstep::kernels {
 
 absl::Status ToStatus(const Launched& launched) {
   if (launched.ok()) return absl::OkStatus();
+  if (launched.error == Launched::kByLibrary) return absl::InternalError(launched.what);
   return absl::UnimplementedError(
       "this build has no CUDA kernels: nvcc was not found (or LOCKSTEP_CUDA was off) when it was configured");
 }
@@ -218,8 +220,12 @@ Launched RopeForward(const RopeShape&, int64_t, const float*, const float*, floa
 Launched RopeBackward(const RopeShape&, int64_t, const float*, const float*, float*, Stream) {
   return Absent();
 }
+Launched RoundToBf16(int64_t, const float*, uint16_t*, Stream) { return Absent(); }
 int64_t ShardOuterScratch(int64_t, int64_t, int) { return 0; }
 Launched ShardOuterProduct(GemmType, const DeviceTree&, const OuterProduct&, float*, Stream) {
+  return Absent();
+}
+Launched OuterLeaf(GemmType, int64_t, int64_t, int64_t, const float*, const float*, float*, Stream) {
   return Absent();
 }
 int64_t ColumnScratch(const DeviceTree&, int64_t) { return 0; }

@@ -10,6 +10,7 @@
 #include "worker/engine/binding.h"
 #include "worker/engine/device/device_loss.h"
 #include "worker/engine/device/device_op.h"
+#include "worker/engine/device/device_products.h"
 #include "worker/engine/device/gradient_parts.h"
 #include "worker/engine/device/step_graphs.h"
 #include "worker/engine/graph.h"
@@ -26,6 +27,8 @@ Extent DeviceExtent(const ExecutorOptions& options, int nodes) {
   extent.rows = int64_t{options.shards.size()} * options.rows_per_shard;
   extent.on_device = true;
   extent.nodes = nodes;
+  extent.precision = options.precision;
+  extent.products = options.products;
   return extent;
 }
 
@@ -124,6 +127,10 @@ class GraphDeviceExecutor final : public DeviceExecutor {
     tree_.rows = reinterpret_cast<const int*>(inputs_ + at_.rows);
     tree_.node_end = reinterpret_cast<const int*>(inputs_ + at_.node_end);
     std::copy(node_end_.begin(), node_end_.end(), reinterpret_cast<int*>(Staged(at_.node_end)));
+    if (options.products != nullptr) {
+      ASSIGN_OR_RETURN(products_, DeviceProducts::Make(options.products, options.shards.size(),
+                                                       options.reproducible, stream_));
+    }
     RETURN_IF_ERROR(BindOps(options, reinterpret_cast<float*>(memory)));
     RETURN_IF_ERROR(StoreConstants());
     // Nobody writes between the parameters.
@@ -145,6 +152,7 @@ class GraphDeviceExecutor final : public DeviceExecutor {
         binding.context.staging = Staged(at_.staging[i]);
         binding.context.staged = inputs_ + at_.staging[i];
         binding.context.device_constants = constants_ + at_.constants[i];
+        binding.context.products = products_.get();
       }
       ops_.push_back(node.BindDevice(binding.context));
       if (ops_.back() == nullptr) {
@@ -165,6 +173,21 @@ class GraphDeviceExecutor final : public DeviceExecutor {
   float* node_sums() override { return node_sums_; }
   int nodes() const override { return static_cast<int>(node_end_.size()); }
   size_t graphs() const override { return graphs_.captured(); }
+
+  std::string products() const override { return products_ == nullptr ? std::string() : products_->device(); }
+  absl::Status ChooseProducts(const float* weights, ProductChoices* choices) override {
+    if (products_ == nullptr) return absl::OkStatus();
+    return InATrial(weights, [&](const DevicePass& pass) { return products_->Choose(pass, choices); });
+  }
+  absl::Status UseProducts(const float* weights, const ProductChoices& choices) override {
+    if (products_ != nullptr) {
+      return InATrial(weights, [&](const DevicePass& pass) { return products_->Use(pass, choices); });
+    }
+    if (!choices.any()) return absl::OkStatus();
+    return absl::FailedPreconditionError(
+        absl::StrCat("the job's products are done by cuBLASLt (", choices.device,
+                     "), which this rank does not have: see LOCKSTEP_CUBLASLT, and what its log says above"));
+  }
 
   absl::Status Bring(int64_t step) override {
     StageRows();
@@ -288,10 +311,28 @@ class GraphDeviceExecutor final : public DeviceExecutor {
     pass.rows = extent_.rows;
     pass.tree = tree_;
     pass.shard_rows = shard_rows_.data();
+    pass.node_end = node_end_.data();
     pass.node_sums = node_sums_;
     pass.gradient_size = model_->gradient_size();
     pass.stream = stream_.get();
     return pass;
+  }
+
+  // Calls use(pass) with a pass of whole shards.
+  template <class Use>
+  absl::Status InATrial(const float* weights, const Use& use) {
+    const std::vector<int> rows =
+        std::exchange(shard_rows_, std::vector<int>(shard_rows_.size(), tree_.rows_per_shard));
+    std::copy(shard_rows_.begin(), shard_rows_.end(), reinterpret_cast<int*>(Staged(at_.rows)));
+    RETURN_IF_ERROR(stream_.ToDevice(inputs_, staging_.data(), staging_.size()));
+    DevicePass pass = PassOf(weights);
+    pass.training = true;
+    const absl::Status used = use(pass);
+    shard_rows_ = rows;
+    // Of the sums of what does not learn, nobody writes anything but this.
+    RETURN_IF_ERROR(stream_.Zero(node_sums_, static_cast<size_t>(bytes().node_sums)));
+    RETURN_IF_ERROR(stream_.Wait());
+    return used;
   }
 
   absl::Status Forward(const DevicePass& pass) {
@@ -363,6 +404,7 @@ class GraphDeviceExecutor final : public DeviceExecutor {
   static constexpr int64_t kNone = -1;
   int64_t brought_step_ = kNone;
   float *input_ = nullptr, *output_ = nullptr, *loss_memory_ = nullptr, *node_sums_ = nullptr;
+  std::unique_ptr<DeviceProducts> products_;
   std::vector<std::unique_ptr<DeviceOp>> ops_;
   std::vector<std::vector<Addition>> additions_;  // by node
   StepGraphs graphs_;

@@ -13,10 +13,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "common/base/status.h"
 #include "kernels/cuda/runtime.h"
 #include "worker/engine/device/arena.h"
+#include "worker/engine/device/product_choices.h"
 #include "worker/engine/engine.h"
 
 namespace lockstep::engine {
@@ -62,6 +64,11 @@ class DeviceExecutor {
   virtual float* node_sums() = 0;
   virtual int nodes() const = 0;
   virtual size_t graphs() const = 0;  // that were captured so far; see step_graphs.h
+  // How training's large products are done: see DeviceProducts. Before the first Gradient, whose inputs they
+  // leave as they are. products(): what they are chosen on; empty without ExecutorOptions::products.
+  virtual std::string products() const = 0;
+  virtual absl::Status ChooseProducts(const float* weights, ProductChoices* choices) = 0;
+  virtual absl::Status UseProducts(const float* weights, const ProductChoices& choices) = 0;
 
   // As Executor::Predict and TokenLosses; x, out, classes, losses and correct are host memory. They wait.
   virtual absl::Status Predict(const float* weights, const float* x, int rows, float* out) = 0;

@@ -23,7 +23,8 @@ struct DevicePass {
   int64_t first_row = 0;              // row 0's place in the whole batch
   int batch_rows = 0;                 // real rows of the whole batch, over all ranks
   kernels::DeviceTree tree;
-  const int* shard_rows = nullptr;  // tree.rows, on the host
+  const int* shard_rows = nullptr;  // tree.rows and
+  const int* node_end = nullptr;    // tree.node_end, on the host
   float* node_sums = nullptr;       // backward: (nodes, gradient_size)
   int64_t gradient_size = 0;
   kernels::Stream stream = nullptr;

@@ -5,6 +5,9 @@
 
 namespace lockstep::engine {
 
+// Raise it when a kernel's bits change.
+inline constexpr int kDeviceArithmeticRevision = 2;
+
 inline constexpr char kGpuKind[] = "gpu";  // NumericProfile::device_kind
 
 // CurrentProfile (worker/engine/engine.h) of a GPU. An error: there is none, or it does not answer.

@@ -107,20 +107,25 @@ inline void FillRank(const TestJob& job, ShardRange range, DeviceRank& rank) {
   for (int s = 0; s < range.size(); ++s) executor.SetRows(s, job.real_rows[range.begin + s]);
 }
 
+// `options`: what the job does not say.
 inline std::unique_ptr<DeviceRank> MakeDeviceRank(const TestJob& job, ShardRange range,
-                                                  Precision precision = Precision::kFp32,
-                                                  int64_t part_floats = kPartFloats) {
-  ExecutorOptions options;
+                                                  ExecutorOptions options) {
   options.logical_shards = job.shards;
   options.shards = range;
   options.rows_per_shard = job.rows_per_shard;
   options.seed = job.seed;
-  options.precision = precision;
-  options.part_floats = part_floats;
   auto rank = std::make_unique<DeviceRank>(job.model, job.spec, options);
   rank->SetWeights(job.weights);
   FillRank(job, range, *rank);
   return rank;
+}
+inline std::unique_ptr<DeviceRank> MakeDeviceRank(const TestJob& job, ShardRange range,
+                                                  Precision precision = Precision::kFp32,
+                                                  int64_t part_floats = kPartFloats) {
+  ExecutorOptions options;
+  options.precision = precision;
+  options.part_floats = part_floats;
+  return MakeDeviceRank(job, range, options);
 }
 
 }  // namespace lockstep::engine
