@@ -101,15 +101,15 @@ class StepGraphsTest : public DeviceGraphs {
     return graphs_.Run(
         {nullptr, batch_rows, {batch_rows}, 2},
         [&](size_t) {
-          ++queued_;
-          return absl::OkStatus();
+          return ++queued_ == full_at_ ? absl::ResourceExhaustedError("the device is full")
+                                       : absl::OkStatus();
         },
         [&](size_t number) { return number == 1 ? of_second : absl::OkStatus(); });
   }
 
   kernels::DeviceStream stream_;
   StepGraphs graphs_{stream_, true};
-  int queued_ = 0;
+  int queued_ = 0, full_at_ = 0;
 };
 
 TEST_F(StepGraphsTest, ShapesAreCapturedTooEarlyTwiceOrWithoutEnd) {
@@ -128,6 +128,16 @@ TEST_F(StepGraphsTest, StepAfterABrokenOneIsCapturedAgainOrNotAtAll) {
   ASSERT_TRUE(Step(1).ok());
   EXPECT_EQ(queued_, 4);
   EXPECT_EQ(graphs_.captured(), 2u);
+}
+
+TEST_F(StepGraphsTest, FullDeviceEndsAJobThatNeedsNoGraphs) {
+  full_at_ = 4;  // the second stretch of the second step
+  for (int step = 1; step <= 3; ++step) {
+    const absl::Status status = Step(1);
+    ASSERT_TRUE(status.ok()) << status;
+  }
+  EXPECT_EQ(queued_, 2 + 3 + 2);
+  EXPECT_EQ(graphs_.captured(), 0u);
 }
 
 }  // namespace

@@ -25,9 +25,16 @@ absl::Status StepGraphs::RunStretch(size_t number, Known& known,
 
 absl::Status StepGraphs::Run(const Shape& shape, const std::function<absl::Status(size_t)>& queue,
                              const std::function<absl::Status(size_t)>& done) {
-  Known* const known = KnownOf(shape);
+  Known* known = KnownOf(shape);
   for (size_t number = 0; number < shape.stretches; ++number) {
-    RETURN_IF_ERROR(known == nullptr ? queue(number) : RunStretch(number, *known, queue));
+    absl::Status status = known == nullptr ? queue(number) : RunStretch(number, *known, queue);
+    if (known != nullptr && absl::IsResourceExhausted(status)) {
+      enabled_ = false;
+      known = nullptr;
+      known_.clear();
+      status = queue(number);
+    }
+    RETURN_IF_ERROR(status);
     RETURN_IF_ERROR(done(number));
   }
   return absl::OkStatus();

@@ -6,7 +6,8 @@
 //
 // A shape is what launches are given by value and what may differ between steps: what else differs, such as
 // the step's number, they read from the device's memory. An epoch's short last batch is a shape of its own.
-// There are at most kMostShapes; those that come later run as they are.
+// There are at most kMostShapes; those that come later run as they are. Graphs take memory of the device that
+// no plan counts: where none is left for them, the job goes on without any.
 #pragma once
 
 #include <cstddef>
@@ -51,7 +52,7 @@ class StepGraphs {
   absl::Status RunStretch(size_t number, Known& known, const std::function<absl::Status(size_t)>& queue);
 
   const kernels::DeviceStream& stream_;
-  const bool enabled_;
+  bool enabled_;
   std::vector<Known> known_;
 };
 
