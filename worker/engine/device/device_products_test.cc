@@ -258,8 +258,10 @@ TEST(ProductChoicesTest, DamagedTextIsTaken) {
     // Without any line of a shape it is whole, and says nothing.
     EXPECT_TRUE(cut.ok() ? cut->of.empty() : absl::IsDataLoss(cut.status())) << length;
   }
-  for (const char* wrong : {"lockstep products 2\nd\n", "lockstep products 1\nd\nfp32 g000\n", "\n\n\n",
-                            "lockstep products 1\nd\n own\n", "lockstep products 1\nd\nfp32_m1 maybe\n"}) {
+  for (const char* wrong :
+       {"lockstep products 2\nd\n", "lockstep products 1\nd\nfp32 g000\n", "\n\n\n",
+        "lockstep products 1\nd\n own\n", "lockstep products 1\nd\nfp32 0123456789abcdef\n",
+        "lockstep products 1\nd\nfp32_m1 maybe\n"}) {
     EXPECT_EQ(ProductChoices::Parse(wrong).status().code(), absl::StatusCode::kDataLoss) << wrong;
   }
 }
