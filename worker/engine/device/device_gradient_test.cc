@@ -236,9 +236,10 @@ TEST_P(DeviceGradient, BatchThatWasBroughtChangesWithItsStaging) {
   } else {
     std::fill_n(executor.classes(), executor.capacity() * job().model->positions(), 0);
   }
-  EXPECT_EQ(rank->Gradient(3, job().batch_rows()), Summed(job(), 1));
+  const std::vector<float> brought = rank->Gradient(3, job().batch_rows());
+  EXPECT_EQ(brought, Summed(job(), 1));
   // Whoever brings nothing has what was filled in last.
-  EXPECT_NE(rank->Gradient(3, job().batch_rows()), Summed(job(), 1));
+  EXPECT_NE(rank->Gradient(3, job().batch_rows()), brought);
 }
 
 // Predictions of tokens are their losses.
