@@ -30,7 +30,7 @@ absl::StatusOr<int64_t> PartFloats() {
   const char* const text = std::getenv(kName);
   if (text == nullptr) return engine::kPartFloats;
   int64_t bytes = 0;
-  if (absl::SimpleAtoi(text, &bytes) && bytes > 0) return (bytes + 3) / 4;
+  if (absl::SimpleAtoi(text, &bytes) && bytes > 0) return std::max<int64_t>(1, bytes / 4);
   return absl::InvalidArgumentError(absl::StrCat(kName, "=", text, ": expected a number of bytes above 0"));
 }
 

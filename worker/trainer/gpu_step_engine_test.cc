@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <string>
-#include <cstdlib>
 #include <utility>
 #include <vector>
 
