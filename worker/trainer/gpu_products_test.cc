@@ -168,7 +168,7 @@ TEST_F(GpuProductsTest, AlgorithmThatIsGoneIsReplacedInSilence) {
   v1::AssignmentStatus end = EndOf(again);
   EXPECT_EQ(end.state(), v1::ASSIGNMENT_STATE_FAILED) << end.message();
   EXPECT_THAT(end.message(), HasSubstr("cannot be used here"));
-  EXPECT_THAT(end.message(), HasSubstr("weights_only"));
+  EXPECT_THAT(end.message(), HasSubstr("from: { job"));
   unsetenv(kVariable);  // the library is gone as well
   end = EndOf(again);
   EXPECT_EQ(end.state(), v1::ASSIGNMENT_STATE_FAILED) << end.message();

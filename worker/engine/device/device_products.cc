@@ -178,7 +178,7 @@ absl::Status DeviceProducts::Use(const DevicePass& pass, const ProductChoices& c
     return absl::FailedPreconditionError(
         absl::StrCat("the job's products were chosen on ", choices.device, "; this rank is ", device_,
                      ", whose products have other bits: run it on workers like the first one, or begin a new "
-                     "job from its weights (from: ... weights_only)"));
+                     "job from its weights (from: { job: ... })"));
   }
   for (const auto& [shape, product] : products_) {
     const auto choice = choices.of.find(shape);
@@ -191,7 +191,7 @@ absl::Status DeviceProducts::Use(const DevicePass& pass, const ProductChoices& c
     return absl::FailedPreconditionError(absl::StrCat(
         "the algorithm that the job's record has for ", shape, " cannot be used here: ", taken.message(),
         ". The GPU's driver or its partition may have changed since; begin a new job from this one's weights "
-        "(from: ... weights_only), which chooses anew"));
+        "(from: { job: ... }), which chooses anew"));
   }
   return absl::OkStatus();
 }
