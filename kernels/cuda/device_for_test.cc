@@ -2,6 +2,8 @@
 
 #include <cuda_runtime_api.h>
 
+#include <cstdlib>
+
 namespace lockstep::kernels {
 namespace {
 
@@ -18,6 +20,10 @@ std::string WhyNoDevice() {
 }
 
 void ReorderThreads(uint64_t) {}
+uint64_t Repeats() {
+  const char* const fewer = std::getenv("LOCKSTEP_TEST_REPEATS");  // tests/gpu-sanitizers
+  return fewer != nullptr ? static_cast<uint64_t>(std::atoi(fewer)) : 99;
+}
 
 DeviceBytes::DeviceBytes(size_t size, const void* initial) : size_(size) {
   void* whole = nullptr;

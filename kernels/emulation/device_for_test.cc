@@ -7,6 +7,7 @@ namespace lockstep::kernels {
 
 std::string WhyNoDevice() { return ""; }
 void ReorderThreads(uint64_t seed) { emulation::SetOrder(seed); }
+uint64_t Repeats() { return 4; }
 
 DeviceBytes::DeviceBytes(size_t size, const void* initial)
     : size_(size), data_(emulation::DeviceMemory().Add("a device buffer", size, initial)) {}

@@ -1,6 +1,7 @@
 #include "worker/trainer/in_process_job.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "worker/engine/device/device_profile.h"
 #include "worker/engine/engine.h"
 #include "worker/trainer/loop.h"
@@ -83,7 +85,9 @@ void InProcessJob::Launch(Trainer& trainer, int index) {
                                     options_.on_gpu ? "gpu" : "cpu"};
   std::vector<std::string> variables;
   for (char** each = environ; *each != nullptr; ++each) variables.emplace_back(*each);
-  variables.insert(variables.end(), options_.environment.begin(), options_.environment.end());
+  for (const std::string& each : options_.environment) {
+    variables.push_back(absl::StrReplaceAll(each, {{"{trainer}", absl::StrCat(index)}}));
+  }
   const auto fault = options_.stand_in.find(index);
   if (fault != options_.stand_in.end()) variables.push_back("LOCKSTEP_STAND_IN=" + fault->second);
   std::vector<char*> arguments, environment;
@@ -105,6 +109,11 @@ void InProcessJob::Launch(Trainer& trainer, int index) {
     trainer.process = 0;
     trainer.last.set_message(absl::StrCat(options_.program, " could not be started: ", strerror(error)));
   }
+}
+
+void InProcessJob::Kill(int trainer) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  kill(trainers_[trainer]->process, SIGKILL);
 }
 
 void InProcessJob::Order(int first, int last) {

@@ -30,7 +30,8 @@ class InProcessJob {
     bool on_gpu = false;                   // the first one of this process
     std::string program;                   // a trainer's, for each rank to be a process; empty: threads
     std::map<int, std::string> stand_in;   // by trainer: its LOCKSTEP_STAND_IN
-    std::vector<std::string> environment;  // of the processes, beside this one's: NAME=value
+    // Of the processes, beside this one's: NAME=value, where {trainer} is its number.
+    std::vector<std::string> environment;
   };
   explicit InProcessJob(Options options);
   ~InProcessJob();
@@ -45,6 +46,8 @@ class InProcessJob {
   void Stop(v1::Stop::Mode mode);
   // `trainer` is to go at the boundary at which the next generation, which is to be started, begins.
   void Leave(int trainer);
+  // SIGKILL. REQUIRES: trainers are processes, and this one has begun
+  void Kill(int trainer);
   // Flips a bit of the weights of `trainer`, before its next step.
   void Corrupt(int trainer);
   // Waits until `dead` trainers have died so far and those that are left are INTERRUPTED. False: the job

@@ -107,7 +107,33 @@ TEST_F(DeviceTraining, LossesOfAConvolutionalNetworkLeaveTheProcessors) {
       "{ cnn: { input_shape: [8, 8, 1], layers: [{conv: {channels: 4, padding: 1, activation: relu}}, "
       "{max_pool: "
       "{}}, {linear: {width: 16, activation: relu}}] } }",
-      8, 20);
+      8, 50);
+}
+
+// The same batch again and again. The emulation takes seconds for a step.
+TEST_F(DeviceTraining, LossesOfALanguageModelLeaveTheProcessors) {
+  auto parsed = ParseSpec(
+      "dataset: { path: a.txt, text: { sequence_length: 6 } }\n"
+      "model: { gpt: { layers: 2, heads: 2, width: 8, context: 6 } }\ntrain: { optimizer: { adamw: {} } }",
+      "job.yaml", "", {});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  ASSERT_TRUE(CompleteSpec(&*parsed).ok());
+  TestJob job(parsed->model(), 6, 13, 5, 2, v1::TASK_LANGUAGE_MODEL);
+  *job.spec.mutable_train()->mutable_optimizer() = parsed->train().optimizer();
+  const auto rank = MakeDeviceRank(job, {0, job.shards});
+  const auto optimizer = *MakeOptimizer(job.spec.train(), *job.model);
+  const int64_t at = job.model->flat_size() + kLossSum;
+  std::vector<float> losses;
+  const int steps = kernels::Repeats() > 10 ? 50 : 5;
+  for (int step = 1; step <= steps; ++step) {
+    std::vector<float> gradient = job.WholeGradient(job.weights, step);
+    const float loss = rank->Gradient(step, job.batch_rows())[at];
+    EXPECT_NEAR(loss, gradient[at], 1e-3 * gradient[at]) << "step " << step;
+    losses.push_back(loss);
+    optimizer->Apply(gradient.data(), job.weights.data(), step, 1e-2);
+    EXPECT_TRUE(std::isfinite(rank->Apply(step, 1e-2)));
+  }
+  EXPECT_LT(losses.back(), losses.front()) << "it did not learn";
 }
 
 void Sgd(v1::TrainSpec& train) {
