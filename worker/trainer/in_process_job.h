@@ -26,10 +26,10 @@ class InProcessJob {
     std::string directory;
     std::string restore_from;
     bool weights_only = false;
-    v1::NumericProfile required_profile;   // unset: none
-    bool on_gpu = false;                   // the first one of this process
-    std::string program;                   // a trainer's, for each rank to be a process; empty: threads
-    std::map<int, std::string> stand_in;   // by trainer: its LOCKSTEP_STAND_IN
+    v1::NumericProfile required_profile;  // unset: none
+    bool on_gpu = false;                  // the first one of this process
+    std::string program;                  // a trainer's, for each rank to be a process; empty: threads
+    std::map<int, std::string> stand_in;  // by trainer: its LOCKSTEP_STAND_IN
     // Of the processes, beside this one's: NAME=value, where {trainer} is its number.
     std::vector<std::string> environment;
   };
